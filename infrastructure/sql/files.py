@@ -1,0 +1,76 @@
+"""Records of files in SQL."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, insert, select, update
+
+from domain.file import FileId, FileNotFound, TaskFile
+from domain.task import TaskId, TaskNotFound
+from domain.user import UserId
+from infrastructure.sql import usage
+from infrastructure.sql.session import Session
+from infrastructure.sql.tables import files, tasks
+
+FIELDS = tuple(field.name for field in fields(TaskFile))
+SELECT = select(*(files.c[name] for name in FIELDS))
+INSERT = insert(files).returning(files.c.id)
+BY_ID = SELECT.where(files.c.id == bindparam("file_id"), files.c.owner_id == bindparam("owner"))
+BY_ID_LOCKING_ITS_TASK = BY_ID.join(tasks, tasks.c.id == files.c.task_id).with_for_update(of=tasks)
+# One statement tells both apart: a task that is not there gives no row, one without files gives an empty one.
+OF_TASK = (
+    select(*(files.c[name] for name in FIELDS))
+    .select_from(tasks.outerjoin(files, files.c.task_id == tasks.c.id))
+    .where(tasks.c.id == bindparam("task_id"), tasks.c.owner_id == bindparam("owner"))
+    .order_by(files.c.id)
+)
+COUNT = (
+    update(tasks)
+    .where(and_(tasks.c.id == bindparam("the_task"), tasks.c.owner_id == bindparam("owner")))
+    .values(file_count=tasks.c.file_count + bindparam("more"), version=tasks.c.version + 1)
+)
+DELETE = delete(files).where(files.c.id == bindparam("file_id"))
+
+
+class SqlFileRepository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._one = BY_ID_LOCKING_ITS_TASK if session.writes else BY_ID
+
+    async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
+        await self._count(file, +1)
+        await usage.grow(self._session, file.owner_id, file.file_size, quota=quota)
+        row = asdict(file)
+        del row["id"]
+        inserted = await self._session.change(INSERT, row)
+        return replace(file, id=FileId(inserted.scalar_one()))
+
+    async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
+        row = (await self._session.query(self._one, {"file_id": file_id, "owner": owner})).one_or_none()
+        if row is None:
+            raise FileNotFound
+        return _file(row)
+
+    async def of_task(self, task_id: TaskId, *, owner: UserId) -> Sequence[TaskFile]:
+        rows = (await self._session.query(OF_TASK, {"task_id": task_id, "owner": owner})).all()
+        if not rows:
+            raise TaskNotFound
+        return [_file(row) for row in rows if row.id is not None]
+
+    async def bytes_of(self, owner: UserId) -> int:
+        return await usage.bytes_of(self._session, owner)
+
+    async def delete(self, file: TaskFile) -> None:
+        await self._count(file, -1)
+        await usage.move(self._session, file.owner_id, files=-1, size=-file.file_size)
+        await self._session.change(DELETE, {"file_id": file.id})
+
+    async def _count(self, file: TaskFile, more: int) -> None:
+        counted = await self._session.change(COUNT, {"the_task": file.task_id, "owner": file.owner_id, "more": more})
+        if counted.rowcount != 1:
+            raise TaskNotFound
+
+
+def _file(row: Sequence[Any]) -> TaskFile:
+    return TaskFile(*row)
