@@ -1,0 +1,221 @@
+"""The object graph: the adapter behind each port, and every use case. The table of contents of the application."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+from importlib import import_module
+from inspect import isclass
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from application import accounts, files, health, notices, stats, tasks
+from infrastructure.alone import alone
+from infrastructure.clock import utc_now
+from infrastructure.log_notifier import LogNotifier
+from infrastructure.settings import Settings
+from infrastructure.stopping import on_stop_signal
+
+
+def lazy(place: str, name: str) -> Callable[..., Any]:
+    """Import an adapter when it is first built: what isn't chosen costs neither memory nor start-up time."""
+
+    def build(*args: Any, **kwargs: Any) -> Any:
+        return imported(place, name)(*args, **kwargs)
+
+    return build
+
+
+def imported(place: str, name: str) -> Any:
+    return getattr(import_module(f"infrastructure.{place}"), name)
+
+
+def use_cases(container: containers.Container) -> dict[type[Any], Any]:
+    """Every use case of the application, built, by its class."""
+    found = [provider for provider in container.providers.values() if isinstance(provider, providers.Singleton)]
+    return {
+        one.provides: one()
+        for one in found
+        if isclass(one.provides) and one.provides.__module__.startswith("application.")
+    }
+
+
+def jobs(container: containers.Container) -> dict[str, Any]:
+    """The use cases that can be called later, by the name under which the queue knows them."""
+    return {use_case.job_name: made for use_case, made in use_cases(container).items() if hasattr(use_case, "job_name")}
+
+
+class Container(containers.DeclarativeContainer):
+    __self__ = providers.Self()
+    settings = providers.Dependency(instance_of=Settings)
+    clock = providers.Object(utc_now)
+
+    # --- the outside world
+    jobs_enqueued = providers.Singleton(asyncio.Event)
+    engines = providers.Singleton(
+        lazy("sql.engine", "open_engines"),
+        settings.provided.database_url,
+        pool_size=settings.provided.database_pool_size,
+    )
+    memory_database = providers.Singleton(lazy("memory.database", "MemoryDatabase"))
+    work = providers.Selector(
+        settings.provided.database,
+        memory=providers.Singleton(
+            lazy("memory.unit_of_work", "MemoryUnitOfWork"), memory_database, on_jobs=jobs_enqueued.provided.set
+        ),
+        sqlite=providers.Singleton(
+            lazy("sql.unit_of_work", "SqlUnitOfWork"),
+            engines,
+            jobs=providers.Callable(imported, "sql.jobs", "SqlJobQueue"),
+            on_jobs=jobs_enqueued.provided.set,
+        ),
+        postgresql=providers.Singleton(
+            lazy("sql.unit_of_work", "SqlUnitOfWork"),
+            engines,
+            jobs=providers.Callable(imported, "pgqueuer.queue", "PgqueuerJobQueue"),
+            on_jobs=jobs_enqueued.provided.set,
+        ),
+    )
+    job_runner = providers.Selector(
+        settings.provided.database,
+        memory=providers.Singleton(
+            lazy("runner", "JobRunner"),
+            providers.Singleton(lazy("memory.jobs", "MemoryJobStore"), memory_database),
+            providers.Callable(jobs, __self__),
+            clock=clock,
+            enqueued=jobs_enqueued,
+        ),
+        sqlite=providers.Singleton(
+            lazy("runner", "JobRunner"),
+            providers.Singleton(lazy("sql.jobs", "SqlJobStore"), engines),
+            providers.Callable(jobs, __self__),
+            clock=clock,
+            enqueued=jobs_enqueued,
+        ),
+        postgresql=providers.Singleton(
+            lazy("pgqueuer.worker", "PgqueuerWorker"),
+            settings.provided.database_url,
+            providers.Callable(jobs, __self__),
+        ),
+    )
+    redis = providers.Singleton(lazy("redis.link", "RedisLink"), settings.provided.redis_url)
+    cache = providers.Selector(
+        settings.provided.cache,
+        memory=providers.Singleton(lazy("memory.cache", "MemoryCache")),
+        redis=providers.Singleton(lazy("redis.cache", "RedisCache"), redis),
+    )
+    rate_store = providers.Selector(
+        settings.provided.cache,
+        memory=providers.Singleton(lazy("memory.rates", "MemoryRateStore")),
+        redis=providers.Singleton(
+            lazy("redis.rates", "RedisRateStore"),
+            redis,
+            providers.Singleton(lazy("memory.rates", "MemoryRateStore")),
+            processes=settings.provided.workers,
+        ),
+    )
+    storage = providers.Selector(
+        settings.provided.storage,
+        memory=providers.Singleton(lazy("memory.storage", "MemoryStorage")),
+        filesystem=providers.Singleton(lazy("filesystem", "FilesystemStorage"), settings.provided.files_folder),
+    )
+    hasher = providers.Singleton(lazy("argon2", "Argon2PasswordHasher"))
+    tokens = providers.Singleton(lazy("jwt", "JwtTokens"), settings.provided.secret, clock)
+    authenticator = tokens
+    notifier = providers.Singleton(LogNotifier)
+
+    # --- accounts
+    register = providers.Singleton(accounts.Register, work, hasher, clock)
+    login = providers.Singleton(accounts.Login, work, hasher, tokens)
+    get_user = providers.Singleton(accounts.GetUser, work)
+
+    # --- tasks
+    create_task = providers.Singleton(tasks.CreateTask, work, clock)
+    get_task = providers.Singleton(tasks.GetTask, work)
+    list_tasks = providers.Singleton(tasks.ListTasks, work)
+    update_task = providers.Singleton(tasks.UpdateTask, work, clock)
+    complete_task = providers.Singleton(tasks.CompleteTask, work, clock)
+    reopen_task = providers.Singleton(tasks.ReopenTask, work, clock)
+    delete_task = providers.Singleton(tasks.DeleteTask, work)
+    update_tasks = providers.Singleton(tasks.UpdateTasks, work, clock)
+    delete_tasks = providers.Singleton(tasks.DeleteTasks, work)
+    mail_task_created = providers.Singleton(notices.MailTaskCreated, work, notifier)
+    mail_task_completed = providers.Singleton(notices.MailTaskCompleted, work, notifier)
+
+    # --- statistics
+    stats_ttl = providers.Callable(timedelta, seconds=settings.provided.stats_ttl_seconds)
+    get_stats = providers.Singleton(stats.GetStats, work, cache, clock, stats_ttl)
+
+    # --- files
+    upload_file = providers.Singleton(
+        files.UploadFile,
+        work,
+        storage,
+        clock,
+        largest=settings.provided.max_file_bytes,
+        quota=settings.provided.user_quota_bytes,
+        allowed=settings.provided.file_types,
+    )
+    list_files = providers.Singleton(files.ListFiles, work)
+    get_file = providers.Singleton(files.GetFile, work)
+    open_file = providers.Singleton(files.OpenFile, work, storage)
+    delete_file = providers.Singleton(files.DeleteFile, work)
+    remove_file_contents = providers.Singleton(files.RemoveFileContents, storage)
+
+    # --- operations
+    check_health = providers.Singleton(
+        health.CheckHealth,
+        work,
+        storage,
+        providers.Selector(settings.provided.cache, memory=providers.Object(None), redis=cache),
+    )
+
+
+@asynccontextmanager
+async def running(container: Container) -> AsyncIterator[None]:
+    """Open what the service needs, run its jobs if they are its to run, and close everything at the end."""
+    settings = container.settings()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(close, container)
+        if settings.database == "sqlite":
+            stack.enter_context(alone(settings.lock_file))
+            await migrate(container)
+        if settings.runs_jobs:
+            await stack.enter_async_context(_running_jobs(container))
+        yield
+
+
+async def migrate(container: Container) -> None:
+    await lazy("sql.migrate", "upgrade")(container.engines().write)
+
+
+async def run_jobs(container: Container, stop: asyncio.Event) -> None:
+    """Run jobs until `stop`; those in flight then have the time of the settings to end, or go back to the queue."""
+    running = asyncio.create_task(container.job_runner().run(stop))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(running, container.settings().shutdown_seconds)
+
+
+@asynccontextmanager
+async def _running_jobs(container: Container) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    with on_stop_signal(stop):
+        runner = asyncio.create_task(run_jobs(container, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await runner
+
+
+async def close(container: Container) -> None:
+    settings = container.settings()
+    container.hasher().close()
+    if settings.redis_url:
+        await container.redis().aclose()
+    if settings.database != "memory":
+        await container.engines().aclose()

@@ -1,0 +1,180 @@
+"""The bytes of files under one folder: written aside, made durable, renamed into place."""
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Never, ParamSpec, TypeVar
+from uuid import uuid4
+
+from application.cancellation import to_the_end
+from application.ports import StorageAway, StorageFull
+from domain.file import FileContentMissing
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DRAFT = ".draft-"  # how the names of unfinished files start; names of ours never do
+CHUNK = 256 * 1024
+THREADS = 8
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class FilesystemStorage:
+    """Every call into the operating system runs in a thread of ours: a slow disk delays files, and nothing else."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self._created = False
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
+
+    async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
+        draft = _Handle(self._root / f"{DRAFT}{uuid4().hex}")
+        try:
+            await to_the_end(self._call(self._open, draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            async with aclosing(_batches(chunks)) as batches:
+                async for batch in batches:
+                    await to_the_end(self._call(draft.write, batch))
+            await to_the_end(self._call(draft.publish, self._root / name))
+        except BaseException:
+            await to_the_end(self._call(draft.discard))
+            raise
+
+    async def size(self, name: str) -> int:
+        return await self._call(self._size, self._root / name)
+
+    @asynccontextmanager
+    async def read(self, name: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        file = _Handle(self._root / name)
+        try:
+            await to_the_end(self._call(self._open, file, os.O_RDONLY))
+            async with aclosing(self._pieces(file, start, stop)) as pieces:
+                yield pieces
+        finally:
+            await to_the_end(self._call(file.close))
+
+    async def delete(self, name: str) -> None:
+        await self._call(self._delete, self._root / name)
+
+    async def ping(self) -> None:
+        with suppress(StorageFull):
+            await self._call(self._try_out)
+
+    async def _call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call it in a thread. What the operating system refuses there becomes an error of the port."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        except OSError as error:
+            raise (StorageFull if error.errno in FULL else StorageAway) from error
+
+    async def _pieces(self, file: "_Handle", start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
+        while length := CHUNK if stop is None else min(CHUNK, stop - start):
+            piece = await to_the_end(self._call(os.pread, file.descriptor, length, start))
+            if not piece:
+                return
+            start += len(piece)
+            yield piece
+
+    # What follows runs in a thread.
+
+    def _ready(self) -> None:
+        """Create the folder at first use only: later, a folder that is gone is a disk that is gone."""
+        if not self._created:
+            created = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
+            self._root.mkdir(parents=True, exist_ok=True)
+            for folder in created:
+                _sync_folder(folder.parent)
+            self._created = True
+
+    def _open(self, file: "_Handle", flags: int) -> None:
+        self._ready()
+        try:
+            file.open(flags)
+        except FileNotFoundError:
+            self._missing()
+
+    def _size(self, path: Path) -> int:
+        self._ready()
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            self._missing()
+
+    def _missing(self) -> Never:
+        """Raise `FileContentMissing`, or `OSError` if it is the whole folder that is missing."""
+        self._root.stat()
+        raise FileContentMissing
+
+    def _delete(self, path: Path) -> None:
+        self._ready()
+        path.unlink(missing_ok=True)
+        self._root.stat()
+
+    def _try_out(self) -> None:
+        self._ready()
+        trial = _Handle(self._root / f"{DRAFT}{uuid4().hex}")
+        try:
+            trial.open(os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            trial.write(b"?")
+        finally:
+            trial.discard()
+
+
+class _Handle:
+    """An open file. It keeps its descriptor itself, and so can be closed even if its opener was cancelled meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.descriptor = -1
+
+    def open(self, flags: int) -> None:
+        self.descriptor = os.open(self._path, flags | os.O_CLOEXEC, 0o600)
+
+    def write(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest) :]
+
+    def publish(self, path: Path) -> None:
+        """Give it its name, durably. After a failed fsync nobody knows what is on the disk: it can't be tried again."""
+        os.fsync(self.descriptor)
+        self.close()
+        self._path = self._path.rename(path)
+        _sync_folder(path.parent)
+
+    def close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """As far as the disk lets us: what stays is recognised by its name, or by having no record."""
+        with suppress(OSError):
+            self.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same bytes in pieces that are worth a trip to a thread."""
+    batch: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK:
+            yield b"".join(batch)
+            batch, size = [], 0
+    if size:
+        yield b"".join(batch)

@@ -1,0 +1,175 @@
+"""All configuration, from the environment or `.env`, read once."""
+
+import secrets
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from limits import parse_many
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.file_type import FILE_TYPES
+
+VAR = Path("var")  # what an embedded service keeps beside its database
+SECRET_BYTES = 32
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TASKWELL_", env_file=".env", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=256)
+    database_url: str = "sqlite+aiosqlite:///var/taskwell.db"
+    database_pool_size: int = Field(default=10, ge=1)
+    redis_url: str = ""
+    storage_url: str = "file:var/files"
+    secret_key: SecretStr = SecretStr("")
+    max_file_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
+    file_types: Annotated[frozenset[str], NoDecode] = frozenset(
+        "jpg jpeg png gif webp pdf doc docx xlsx txt csv md".split()
+    )
+    user_quota_bytes: int = Field(default=1024**3, ge=0)
+    stats_ttl_seconds: int = Field(default=300, ge=1)
+    rate_limits_enabled: bool = True
+    limit_login: str = "5/minute;20/hour"
+    limit_register: str = "10/hour"
+    limit_task_create: str = "100/hour"
+    limit_upload: str = "20/hour"
+    limit_bulk: str = "50/hour"
+    limit_default: str = "1000/hour"
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    root_path: str = ""
+    docs_enabled: bool = True
+    jobs_in_server: bool = False
+    example_routes: bool | None = None  # unset: only in embedded mode
+    shutdown_seconds: int = Field(default=5, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @property
+    def database(self) -> Literal["memory", "sqlite", "postgresql"]:
+        return _DATABASES[self.database_url.partition(":")[0]]
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one process that serves an SQLite database."""
+        return Path(self.database_url.partition(":///")[2] + ".lock")
+
+    @property
+    def embedded(self) -> bool:
+        """One process that migrates at start and runs its own jobs."""
+        return self.database != "postgresql"
+
+    @property
+    def runs_jobs(self) -> bool:
+        return self.embedded or self.jobs_in_server
+
+    @property
+    def has_examples(self) -> bool:
+        return self.embedded if self.example_routes is None else self.example_routes
+
+    @property
+    def cache(self) -> Literal["memory", "redis"]:
+        return "redis" if self.redis_url else "memory"
+
+    @property
+    def storage(self) -> Literal["memory", "filesystem"]:
+        return "memory" if self.storage_url == "memory:" else "filesystem"
+
+    @property
+    def files_folder(self) -> Path:
+        return Path(self.storage_url.removeprefix("file:"))
+
+    @property
+    def limits(self) -> dict[str, str]:
+        prefix = "limit_"
+        return {
+            name.removeprefix(prefix).replace("_", "-"): getattr(self, name)
+            for name in type(self).model_fields
+            if name.startswith(prefix)
+        }
+
+    @cached_property
+    def secret(self) -> str:
+        """What signs tokens and cursors: the key that is set, or one made once and kept beside the database."""
+        if given := self.secret_key.get_secret_value():
+            return given
+        return secrets.token_urlsafe(SECRET_BYTES) if self.database == "memory" else _kept_secret(VAR / "secret-key")
+
+    @field_validator("file_types", mode="before")
+    @classmethod
+    def _known_types(cls, value: object) -> object:
+        types = frozenset(str(kind).lower() for kind in _comma_separated(value))
+        if unknown := sorted(types - FILE_TYPES.keys()):
+            raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(FILE_TYPES))}")
+        return types
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return tuple(ip_network(str(network)) for network in _comma_separated(value))
+
+    @field_validator(
+        "limit_login", "limit_register", "limit_task_create", "limit_upload", "limit_bulk", "limit_default"
+    )
+    @classmethod
+    def _rates(cls, value: str) -> str:
+        parse_many(value)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value.partition(":")[0] not in _DATABASES:
+            raise ValueError("must begin with sqlite+aiosqlite:// or postgresql+asyncpg://")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _known_storage(cls, value: str) -> str:
+        if value == "memory:" or (value.startswith("file:") and not value.startswith("file://") and value != "file:"):
+            return value
+        raise ValueError("must be file: and a folder, such as file:var/files or file:/srv/files")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        secret = self.secret_key.get_secret_value()
+        if self.workers > 1 and self.embedded:
+            raise ValueError(
+                f"TASKWELL_WORKERS={self.workers} needs TASKWELL_DATABASE_URL to name a PostgreSQL database"
+            )
+        if self.workers > 1 and not self.redis_url:
+            raise ValueError(
+                f"TASKWELL_WORKERS={self.workers} needs TASKWELL_REDIS_URL, for one cache and one count of requests"
+            )
+        if not self.embedded and not secret:
+            raise ValueError("TASKWELL_SECRET_KEY must be set when the database is not SQLite")
+        if secret and len(secret.encode()) < SECRET_BYTES:
+            raise ValueError(f"TASKWELL_SECRET_KEY must have at least {SECRET_BYTES} bytes")
+        return self
+
+
+_DATABASES: dict[str, Literal["memory", "sqlite", "postgresql"]] = {
+    "memory": "memory",
+    "sqlite+aiosqlite": "sqlite",
+    "postgresql+asyncpg": "postgresql",
+}
+
+
+def _comma_separated(value: object) -> tuple[object, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, tuple | list | set | frozenset) else (value,)
+
+
+def _kept_secret(path: Path) -> str:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(SECRET_BYTES))
+        draft.rename(path)  # in one step: a crash leaves no half secret behind
+    return path.read_text()
