@@ -1,0 +1,60 @@
+"""The ASGI application around a container."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from infrastructure.container import Container, running, use_cases
+from infrastructure.settings import Settings
+from interfaces.http import accounts, document, examples, files, operations, problems, stats, tasks
+from interfaces.http.cursors import Cursors
+from interfaces.http.edge import Edge
+from interfaces.http.rates import Rates
+from interfaces.http.unread_bodies import UnreadBodies
+
+ROUTERS: tuple[APIRouter, ...] = (accounts.router, stats.router, tasks.router, files.router, operations.router)
+
+
+def create_app(container: Container | None = None) -> FastAPI:
+    container = container or Container(settings=Settings())
+    settings = container.settings()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with running(container):
+            yield
+
+    app = FastAPI(
+        title="Taskwell",
+        summary="Tasks with file attachments.",
+        version="0.1.0",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        root_path=settings.root_path,
+        docs_url="/docs" if settings.docs_enabled else None,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        redoc_url=None,
+        responses=document.REFUSALS,
+    )
+    app.state.container = container
+    app.state.use_cases = use_cases(container)
+    app.state.authenticator = container.authenticator()
+    app.state.cursors = Cursors(settings.secret)
+    app.state.rates = Rates(
+        container.rate_store(),
+        settings.limits,
+        enabled=settings.rate_limits_enabled,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    problems.install(app)
+    document.install(app)
+    app.add_middleware(Edge)
+    app.add_middleware(UnreadBodies)  # outermost: it sees to the connection of every answer
+    for router in ROUTERS:
+        app.include_router(router)
+    if settings.docs_enabled:
+        app.include_router(operations.start)
+    if settings.has_examples:
+        app.include_router(examples.router)
+    return app
