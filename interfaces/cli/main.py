@@ -1,0 +1,98 @@
+"""The `taskwell` program."""
+
+import asyncio
+import json
+
+import typer
+from pydantic import ValidationError
+
+from infrastructure.settings import Settings
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@cli.callback(help="Tasks with file attachments. Settings come from TASKWELL_* variables or .env; see the README.")
+def taskwell() -> None:
+    pass
+
+
+@cli.command(help="Serve the HTTP interface (and, in embedded mode, migrate first and run the background jobs too).")
+def serve() -> None:
+    from infrastructure.alone import NotAlone, alone  # noqa: PLC0415 # each command imports what it needs
+    from interfaces.cli.serve import serve as run  # noqa: PLC0415 # likewise
+
+    settings = _settings()
+    if settings.database == "sqlite":
+        try:
+            with alone(settings.lock_file):  # the application takes it again; a refusal is better told before it starts
+                pass
+        except NotAlone as reason:
+            _refuse(str(reason))
+    run(settings)
+
+
+@cli.command(help="Run the background jobs, on as many hosts as there are.")
+def worker() -> None:
+    from interfaces.cli.work import work  # noqa: PLC0415 # likewise
+
+    settings = _settings()
+    if settings.embedded:
+        _refuse("worker needs TASKWELL_DATABASE_URL to name a PostgreSQL database; with SQLite `serve` runs the jobs")
+    asyncio.run(work(settings))
+
+
+@cli.command(help="Bring the database to the schema of this version.")
+def migrate() -> None:
+    from infrastructure.container import Container, close  # noqa: PLC0415 # likewise
+    from infrastructure.container import migrate as upgrade  # noqa: PLC0415 # likewise
+
+    async def run() -> None:
+        container = Container(settings=_settings())
+        try:
+            await upgrade(container)
+        finally:
+            await close(container)
+
+    asyncio.run(run())
+    typer.echo("The database is at the schema of this version.")
+
+
+@cli.command(help="Print the OpenAPI document.")
+def openapi() -> None:
+    from infrastructure.container import Container  # noqa: PLC0415 # likewise
+    from interfaces.http.app import create_app  # noqa: PLC0415 # likewise
+
+    # The document of this version, whatever is set here; nothing is opened for it.
+    settings = Settings.model_validate({"database_url": "memory:", "storage_url": "memory:", "example_routes": True})
+    typer.echo(json.dumps(create_app(Container(settings=settings)).openapi(), indent=2))
+
+
+def _settings() -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for found in error.errors(include_input=False, include_url=False):
+            name = "".join(f"TASKWELL_{str(part).upper()} " for part in found["loc"][:1])
+            _say(f"{name}{found['msg'].removeprefix('Value error, ')}")
+        raise typer.Exit(1) from None
+    from infrastructure import logs  # noqa: PLC0415 # likewise
+
+    logs.configure(level=settings.log_level, form=settings.log_format)
+    return settings
+
+
+def _refuse(reason: str) -> None:
+    _say(reason)
+    raise typer.Exit(1)
+
+
+def _say(reason: str) -> None:
+    typer.echo(f"taskwell: {reason}", err=True)
+
+
+def main() -> None:
+    cli()
+
+
+if __name__ == "__main__":
+    main()
