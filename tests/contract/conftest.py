@@ -1,0 +1,50 @@
+"""Every adapter of the unit of work, under one fixture name; databases are migrated as in production."""
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from application.ports import JobQueue, UnitOfWork
+from infrastructure.memory.database import MemoryDatabase
+from infrastructure.memory.unit_of_work import MemoryUnitOfWork
+from infrastructure.pgqueuer.queue import PgqueuerJobQueue
+from infrastructure.sql.engine import open_engines
+from infrastructure.sql.jobs import SqlJobQueue
+from infrastructure.sql.unit_of_work import SqlUnitOfWork
+
+Make = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[UnitOfWork]]
+
+
+@asynccontextmanager
+async def memory(_: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
+    yield MemoryUnitOfWork(MemoryDatabase(), on_jobs=lambda: None)
+
+
+@asynccontextmanager
+async def sqlite(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
+    path = request.getfixturevalue("tmp_path") / "taskwell.db"
+    shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+    async with _sql(f"sqlite+aiosqlite:///{path}", SqlJobQueue) as work:
+        yield work
+
+
+@asynccontextmanager
+async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
+    async with _sql(request.getfixturevalue("migrated_postgres"), PgqueuerJobQueue) as work:
+        yield work
+
+
+@asynccontextmanager
+async def _sql(url: str, jobs: Callable[[AsyncConnection], JobQueue]) -> AsyncIterator[UnitOfWork]:
+    engines = open_engines(url, pool_size=10)
+    yield SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)
+    await engines.aclose()
+
+
+@pytest.fixture(params=[memory, sqlite, postgres], ids=lambda make: make.__name__)
+async def work(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
+    async with request.param(request) as work:
+        yield work

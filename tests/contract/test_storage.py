@@ -1,0 +1,125 @@
+"""What every file storage promises."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from application.ports import FileStorage
+from domain.file import FileContentMissing
+from infrastructure.filesystem import CHUNK, FilesystemStorage
+from infrastructure.memory.storage import MemoryStorage
+from tests.contract.contents import LONG, broken, content, endless, some
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "files"
+
+
+@pytest.fixture(params=["memory", "disk"])
+def storage(request: pytest.FixtureRequest, root: Path) -> FileStorage:
+    return MemoryStorage() if request.param == "memory" else FilesystemStorage(root)
+
+
+async def is_missing(storage: FileStorage, name: str) -> bool:
+    with pytest.raises(FileContentMissing):
+        await content(storage, name)
+    with pytest.raises(FileContentMissing):
+        await storage.size(name)
+    return True
+
+
+@pytest.mark.parametrize(
+    "chunks", [[], [b"one"], [b"", b"one", b"", b"two"], [b"x"] * 1000, [LONG, b"tail"], [LONG] * 3]
+)
+async def test_what_is_put_can_be_read(storage: FileStorage, chunks: list[bytes]) -> None:
+    await storage.put("a", some(*chunks))
+    assert await content(storage, "a") == b"".join(chunks)
+    assert await storage.size("a") == sum(map(len, chunks))
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [
+        (0, 1),
+        (1, 5),
+        (CHUNK - 1, CHUNK + 1),
+        (5, 5),
+        (len(LONG) - 3, None),
+        (7, len(LONG)),
+        (0, 2 * CHUNK),
+        (len(LONG), None),
+    ],
+)
+async def test_a_range_can_be_read(storage: FileStorage, start: int, stop: int | None) -> None:
+    await storage.put("a", some(LONG))
+    assert await content(storage, "a", start, stop) == LONG[start:stop]
+
+
+async def test_pieces_are_bounded(storage: FileStorage) -> None:
+    await storage.put("a", some(LONG))
+    async with storage.read("a") as chunks:
+        assert [len(chunk) async for chunk in chunks] == [CHUNK, CHUNK, CHUNK, 3]
+
+
+async def test_an_unknown_name_is_missing(storage: FileStorage) -> None:
+    assert await is_missing(storage, "a")
+
+
+async def test_deleting_twice_is_deleting_once(storage: FileStorage) -> None:
+    await storage.put("a", some(b"one"))
+    await storage.put("b", some(b"two"))
+    await storage.delete("a")
+    await storage.delete("a")
+    assert await is_missing(storage, "a")
+    assert await content(storage, "b") == b"two"
+
+
+async def test_a_reader_reads_on_when_its_file_is_deleted(storage: FileStorage) -> None:
+    await storage.put("a", some(LONG))
+    async with storage.read("a") as chunks:
+        first = await anext(chunks)
+        await storage.delete("a")
+        assert first + b"".join([chunk async for chunk in chunks]) == LONG
+    assert await is_missing(storage, "a")
+
+
+async def test_a_broken_source_leaves_nothing(storage: FileStorage, root: Path) -> None:
+    with pytest.raises(ConnectionResetError):
+        await storage.put("a", broken())
+    assert await is_missing(storage, "a")
+    assert not root.exists() or not list(root.iterdir())
+
+
+async def test_a_cancelled_put_leaves_nothing(storage: FileStorage, root: Path) -> None:
+    reached = asyncio.Event()
+    putting = asyncio.create_task(storage.put("a", endless(reached)))
+    await reached.wait()
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert await is_missing(storage, "a")
+    assert not root.exists() or not list(root.iterdir())
+
+
+async def test_what_is_being_put_is_not_there_yet(storage: FileStorage) -> None:
+    looked: list[bool] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        yield LONG
+        looked.append(await is_missing(storage, "a"))
+
+    await storage.put("a", source())
+    assert looked == [True]
+
+
+async def test_many_puts_at_once_do_not_mix(storage: FileStorage) -> None:
+    contents = {f"file {number}": bytes([number]) * (CHUNK + number) for number in range(30)}
+    await asyncio.gather(*(storage.put(name, some(bytes_[:100], bytes_[100:])) for name, bytes_ in contents.items()))
+    assert {name: await content(storage, name) for name in contents} == contents
+
+
+async def test_a_storage_answers(storage: FileStorage) -> None:
+    await storage.ping()

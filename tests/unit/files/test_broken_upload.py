@@ -1,0 +1,118 @@
+"""All or nothing, whatever breaks during an upload."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from typing_extensions import override
+
+from application.files import UploadFile
+from application.ports import DatabaseAway, StorageAway, Transaction
+from domain.file import TaskFile
+from domain.task import Task, TaskNotFound
+from tests.unit.files.parts import Sent, Storage, Work, files_of
+
+
+async def test_a_task_deleted_during_the_upload_takes_the_bytes_along(
+    upload: UploadFile, work: Work, storage: Storage, task: Task
+) -> None:
+    class Slow(Sent):
+        @override
+        async def chunks(self) -> AsyncIterator[bytes]:
+            async with work.write() as tx:
+                await tx.tasks.delete([await tx.tasks.get(task.id, owner=task.owner_id)])
+            yield b"too late"
+
+    with pytest.raises(TaskNotFound):
+        await upload(task.owner_id, task.id, Slow())
+    assert storage.names() == []
+
+
+async def test_a_database_lost_before_the_commit_leaves_nothing(
+    upload: UploadFile, work: Work, storage: Storage, task: Task
+) -> None:
+    work.lost_before_commit = True
+    with pytest.raises(DatabaseAway):
+        await upload(task.owner_id, task.id, Sent())
+    assert (storage.names(), await files_of(work, task)) == ([], [])
+
+
+async def test_a_database_lost_in_the_commit_does_not_part_the_record_from_its_bytes(
+    upload: UploadFile, work: Work, storage: Storage, task: Task
+) -> None:
+    work.lost_after_commit = True
+    file = await upload(task.owner_id, task.id, Sent())
+    assert await files_of(work, task) == [file]
+    assert storage.names() == [file.stored_name]
+
+
+async def test_bytes_stay_as_long_as_nobody_can_tell_whether_they_are_recorded(
+    upload: UploadFile, work: Work, storage: Storage, task: Task
+) -> None:
+    work.lost_after_commit = True
+
+    class LosesDatabase(Sent):
+        @override
+        async def chunks(self) -> AsyncIterator[bytes]:
+            yield b"Hello"
+            work.lost = True
+
+    with pytest.raises(DatabaseAway):
+        await upload(task.owner_id, task.id, LosesDatabase())
+    work.lost = False
+    assert [file.stored_name for file in await files_of(work, task)] == storage.names() != []
+
+
+async def test_a_storage_lost_while_tidying_up_does_not_hide_what_went_wrong(
+    upload: UploadFile, work: Work, storage: Storage, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(name: str) -> None:
+        raise StorageAway
+
+    monkeypatch.setattr(storage, "delete", away)
+    work.lost_before_commit = True
+    with pytest.raises(DatabaseAway):
+        await upload(task.owner_id, task.id, Sent())
+
+
+async def test_an_upload_cancelled_while_it_arrives_leaves_nothing(
+    upload: UploadFile, work: Work, storage: Storage, task: Task
+) -> None:
+    reached = asyncio.Event()
+    uploading = asyncio.create_task(upload(task.owner_id, task.id, Sent(waits=reached)))
+    await reached.wait()
+    uploading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await uploading
+    assert (storage.names(), await files_of(work, task)) == ([], [])
+
+
+async def test_an_upload_cancelled_while_it_is_recorded_is_recorded(
+    upload: UploadFile, work: Work, storage: Storage, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploading: asyncio.Task[TaskFile]
+    real = work.write
+
+    @asynccontextmanager
+    async def write() -> AsyncIterator[Transaction]:
+        for _ in range(3):  # a server that stops may cancel more than once
+            uploading.cancel()
+            await asyncio.sleep(0)
+        async with real() as tx:
+            yield tx
+
+    monkeypatch.setattr(work, "write", write)
+    uploading = asyncio.create_task(upload(task.owner_id, task.id, Sent()))
+    with pytest.raises(asyncio.CancelledError):
+        await uploading
+    assert [file.stored_name for file in await files_of(work, task)] == storage.names() != []
+
+
+async def test_one_quota_holds_for_uploads_at_the_same_time(
+    upload: UploadFile, work: Work, storage: Storage, task: Task
+) -> None:
+    uploads = [upload(task.owner_id, task.id, Sent(b"x" * 40)) for _ in range(10)]
+    outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["QuotaExceeded"] * 7 + ["TaskFile"] * 3
+    assert [file.stored_name for file in await files_of(work, task)] == storage.names()
