@@ -41,7 +41,7 @@ async def main() -> None:
 
 async def _measure(env: dict[str, str]) -> None:
     taskwell = (sys.executable, "-m", "interfaces.cli.main", "migrate")
-    subprocess.run(taskwell, cwd=ROOT, env=clean_environment() | env, check=True)
+    await asyncio.to_thread(subprocess.run, taskwell, cwd=ROOT, env=clean_environment() | env, check=True)
     async with Service(env=env) as service:
         token, task = await _a_task(service.url)
         request = f"GET /tasks/{task} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()

@@ -9,6 +9,7 @@ from domain.user import NotAuthenticated, User, UserId
 
 ALGORITHM = "HS256"
 LIFETIME = timedelta(minutes=30)
+LARGEST = 2**63 - 1  # what a database takes for an id
 CLAIMS = ("sub", "exp", "iat")
 
 
@@ -32,6 +33,6 @@ class JwtTokens:
             user_id, expires = int(claims["sub"]), float(claims["exp"])
         except (jwt.InvalidTokenError, ValueError) as error:
             raise NotAuthenticated from error
-        if expires <= self._clock().timestamp():
+        if expires <= self._clock().timestamp() or not 0 < user_id <= LARGEST:
             raise NotAuthenticated
         return UserId(user_id)

@@ -32,10 +32,9 @@ def open_engines(url: str, *, pool_size: int) -> Engines:
 
 
 def _postgresql(url: URL, pool_size: int) -> Engines:
-    engine = create_async_engine(
+    engine = _engine(
         url,
         pool_size=pool_size,
-        max_overflow=0,
         pool_timeout=WAIT_FOR_A_CONNECTION_SECONDS,
         connect_args={
             "timeout": CONNECT_SECONDS,
@@ -49,14 +48,19 @@ def _postgresql(url: URL, pool_size: int) -> Engines:
 def _sqlite(url: URL, pool_size: int) -> Engines:
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    read = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=WAIT_FOR_A_CONNECTION_SECONDS)
+    read = _engine(url, pool_size=pool_size, pool_timeout=WAIT_FOR_A_CONNECTION_SECONDS)
     # SQLite has one writer; a second connection would only wait for the lock in a thread instead of in our queue.
-    write = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=STATEMENT_SECONDS)
+    write = _engine(url, pool_size=1, pool_timeout=STATEMENT_SECONDS)
     for engine, query_only in ((read, True), (write, False)):
         event.listen(engine.sync_engine, "connect", _prepare(query_only=query_only))
     event.listen(write.sync_engine, "begin", _begin_immediate)
     # The driver itself must never begin a transaction: it would begin too late and lose updates.
     return Engines(read=read.execution_options(isolation_level="AUTOCOMMIT"), write=write)
+
+
+def _engine(url: URL, **options: Any) -> AsyncEngine:
+    """No connections beyond the pool, which would be opened and closed under load; no values in the texts of errors."""
+    return create_async_engine(url, max_overflow=0, hide_parameters=True, **options)
 
 
 def _prepare(*, query_only: bool) -> Any:

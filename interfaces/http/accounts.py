@@ -11,6 +11,7 @@ from application.ports import AccessToken
 from domain.errors import Invalid
 from domain.user import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME, User, checked_username
 from interfaces.http.deps import Actor, Use
+from interfaces.http.document import can_refuse
 from interfaces.http.fields import In, MomentOut, Out, Text
 from interfaces.http.limiter import limiter
 from interfaces.http.routing import Route
@@ -80,19 +81,19 @@ class TokenOut(Out):
         return cls(access_token=token.token, expires_in=token.expires_in)
 
 
-@router.post("/register", status_code=201)
+@router.post("/register", status_code=201, responses=can_refuse(409))
 @limiter.budget("register")
 async def register(body: RegisterIn, register: Use[Register]) -> UserOut:
     return UserOut.of(await register(username=body.username, email=body.email, password=body.password))
 
 
-@router.post("/login")
+@router.post("/login", responses=can_refuse(401))
 @limiter.budget("login")
 async def login(body: LoginIn, request: Request, login: Use[Login]) -> TokenOut:
     return await _login(request, login, body)
 
 
-@router.post("/token")
+@router.post("/token", responses=can_refuse(401))
 @limiter.budget("login")
 async def token(form: Annotated[PasswordForm, Form()], request: Request, login: Use[Login]) -> TokenOut:
     # The same as a form, for the Authorize button of the docs page.

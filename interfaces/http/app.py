@@ -35,7 +35,6 @@ def create_app(container: Container | None = None) -> FastAPI:
         docs_url="/docs" if settings.docs_enabled else None,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
         redoc_url=None,
-        responses=document.REFUSALS,
     )
     app.state.container = container
     app.state.use_cases = use_cases(container)

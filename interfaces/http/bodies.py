@@ -13,7 +13,8 @@ from interfaces.http.problems import BODY_TOO_LARGE, MALFORMED_FORM, MALFORMED_J
 
 BODY_BYTES = 1024 * 1024
 DEPTH = 64
-JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
+JSON_TYPES = frozenset({"application/json"})
+PATCH_TYPES = JSON_TYPES | {"application/merge-patch+json"}  # RFC 7396
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded"})
 ENORMOUS = 10**30  # stands for an integer too long to read; no field takes it
 
@@ -40,7 +41,7 @@ class ReadRequest(Request):
 
 async def read_json(request: Request) -> Request:
     """Raise `Refused` with 415, 413 or 400."""
-    raw = await _read(request, JSON_TYPES)
+    raw = await _read(request, PATCH_TYPES if request.method == "PATCH" else JSON_TYPES)
     return ReadRequest(request, raw, parse_json(raw))
 
 

@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from application.files import DeleteFile, GetFile, ListFiles, OpenFile, UploadFile
 from domain.file import FileContentMissing, TaskFile
 from interfaces.http.deps import Actor, FileIdPath, TaskIdPath, Use
+from interfaces.http.document import can_refuse
 from interfaces.http.downloads import download
 from interfaces.http.fields import MomentOut, Out
 from interfaces.http.limiter import limiter
@@ -52,7 +53,7 @@ class FileListOut(Out):
     items: list[FileOut]
 
 
-@router.post("/tasks/{task_id}/files", status_code=201, openapi_extra=UPLOAD)
+@router.post("/tasks/{task_id}/files", status_code=201, openapi_extra=UPLOAD, responses=can_refuse(507))
 @limiter.budget("upload")
 async def upload_file(
     task_id: TaskIdPath, actor: Actor, upload: Use[UploadFile], request: Request, response: Response

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from application.health import CheckHealth
 from domain.errors import Unavailable
 from interfaces.http.deps import Use
+from interfaces.http.document import can_refuse
 from interfaces.http.fields import Out
 from interfaces.http.limiter import limiter
 from interfaces.http.routing import Route
@@ -38,7 +39,7 @@ async def live() -> LiveOut:
     return LiveOut()
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", responses=can_refuse(503))
 @limiter.exempt
 async def ready(check: Use[CheckHealth]) -> ReadyOut:
     health = await check()

@@ -18,6 +18,7 @@ from application.tasks import (
 )
 from domain.task_list import TaskQuery
 from interfaces.http.deps import Actor, TaskIdPath, Use
+from interfaces.http.document import can_refuse
 from interfaces.http.limiter import limiter
 from interfaces.http.preconditions import IfMatch, etag, not_modified
 from interfaces.http.routing import Route
@@ -66,14 +67,14 @@ async def list_tasks(
     return TasksOut(items=[TaskOut.of(task) for task in page.tasks], next_cursor=cursor)
 
 
-@router.patch("/bulk")
+@router.patch("/bulk", responses=can_refuse(404))
 @limiter.budget("bulk")
 async def update_tasks(body: BulkPatch, actor: Actor, update: Use[UpdateTasks]) -> BulkUpdated:
     await update(actor, body.ids, body.set.changes())
     return BulkUpdated(updated=len(body.ids), ids=body.ids)
 
 
-@router.post("/bulk/delete")
+@router.post("/bulk/delete", responses=can_refuse(404))
 @limiter.budget("bulk")
 async def delete_tasks(body: BulkIds, actor: Actor, delete: Use[DeleteTasks]) -> BulkDeleted:
     await delete(actor, body.ids)

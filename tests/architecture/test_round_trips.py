@@ -144,11 +144,11 @@ ROUTES: dict[str, tuple[Prepare, list[str], list[str]]] = {
     ),
     "GET /tasks/{task_id}/files/{file_id}": (
         to_a_task("/tasks/{task_id}/files/{file_id}", with_file=True),
-        ["SELECT files, tasks"],
+        ["SELECT files"],
         RATES,
     ),
-    "HEAD /files/{file_id}": (to_a_task("/files/{file_id}", with_file=True), ["SELECT files, tasks"], RATES),
-    "GET /files/{file_id}": (to_a_task("/files/{file_id}", with_file=True), ["SELECT files, tasks"], RATES),
+    "HEAD /files/{file_id}": (to_a_task("/files/{file_id}", with_file=True), ["SELECT files"], RATES),
+    "GET /files/{file_id}": (to_a_task("/files/{file_id}", with_file=True), ["SELECT files"], RATES),
     "DELETE /files/{file_id}": (
         to_a_task("/files/{file_id}", with_file=True),
         write("SELECT files, tasks FOR UPDATE", *SAVE, "DELETE files", JOB),
