@@ -1,6 +1,7 @@
 """The real program, started as a user starts it, embedded and at scale; both have to answer alike."""
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,15 @@ async def walked(service: Service) -> list[tuple[Any, ...]]:
     async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as client:
         tour = Tour(client)
         await tour.walk()
+        assert await counted(client, "/rate-limited") == {"200": 5.0, "429": 1.0}
     return tour.answers
+
+
+async def counted(client: httpx2.AsyncClient, route: str) -> dict[str, float]:
+    """What `/metrics` says of a route, by status: of all processes, whichever of them is asked."""
+    metrics = (await client.get("/metrics")).raise_for_status().text
+    pattern = rf'^http_requests_total{{method="GET",route="{route}",status="(\d+)"}} (\S+)$'
+    return {status: float(number) for status, number in re.findall(pattern, metrics, re.MULTILINE)}
 
 
 @asynccontextmanager

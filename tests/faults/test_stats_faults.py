@@ -234,8 +234,8 @@ def read_at_once(urls: tuple[str, str], user: UserId, readers: int, rounds: int)
 
 
 async def _read_at_once(urls: tuple[str, str], user: UserId, readers: int, rounds: int) -> list[Round]:
-    async with process(*urls) as here, aclosing(WatchedLink(urls[1])) as link, Redis.from_url(urls[1]) as redis:
-        here = replace(here, link=link)
+    async with process(*urls) as other, aclosing(WatchedLink(urls[1])) as link, Redis.from_url(urls[1]) as redis:
+        here = replace(other, link=link)
         await here.stats(user)
         found: list[Round] = []
 
