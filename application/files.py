@@ -87,15 +87,14 @@ class UploadFile:
         try:
             async with self.work.write() as tx:
                 added = await tx.files.add(file, quota=self.quota)
-        except DatabaseAway:
-            # Lost while committing: nobody said whether it was done. If that can't be found out now, the bytes stay:
+        except BaseException as error:
+            if added is None:
+                await self._discard(file)
+                raise
+            # Lost while committing: nobody said whether it was done, and it may still be going on. So the bytes stay:
             # bytes without a record can be swept up, a record without its bytes can't be mended.
-            if added and await self._is_recorded(added):
+            if isinstance(error, DatabaseAway) and await self._is_recorded(added):
                 return added
-            await self._discard(file)
-            raise
-        except BaseException:
-            await self._discard(file)
             raise
         return added
 

@@ -119,5 +119,8 @@ class FileRepository(Protocol):
         ...
 
     async def delete(self, file: TaskFile) -> None:
-        """Delete the record of a file just read in this write; the bytes are the caller's to remove, by a job."""
+        """Delete the record of a file just read in this write; its bytes are the caller's to remove, by a job.
+
+        Raise `FileNotFound` if somebody else has deleted it meanwhile.
+        """
         ...

@@ -1,5 +1,6 @@
 """Lists of tasks: which ones, in which order, and from where on; databases translate what is defined here."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,10 +9,12 @@ from unicodedata import normalize
 
 from domain.task import Priority, Task, TaskId
 
+LETTERS_AND_DIGITS = re.compile(r"[^\W_]+")
+
 
 def words(text: str) -> list[str]:
     """What a search compares: runs of letters and digits, case-folded, each letter in its composed form."""
-    return "".join(c if c.isalnum() else " " for c in normalize("NFC", text.casefold())).split()
+    return LETTERS_AND_DIGITS.findall(normalize("NFC", text.casefold()))
 
 
 def search_text(task: Task) -> str:

@@ -1,8 +1,7 @@
 """The object graph: the adapter behind each port, and every use case. The table of contents of the application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
 from inspect import isclass
@@ -11,11 +10,9 @@ from typing import Any
 from dependency_injector import containers, providers
 
 from application import accounts, files, health, notices, stats, tasks
-from infrastructure.alone import alone
 from infrastructure.clock import utc_now
 from infrastructure.log_notifier import LogNotifier
 from infrastructure.settings import Settings
-from infrastructure.stopping import on_stop_signal
 
 
 def lazy(place: str, name: str) -> Callable[..., Any]:
@@ -170,52 +167,3 @@ class Container(containers.DeclarativeContainer):
         storage,
         providers.Selector(settings.provided.cache, memory=providers.Object(None), redis=cache),
     )
-
-
-@asynccontextmanager
-async def running(container: Container) -> AsyncIterator[None]:
-    """Open what the service needs, run its jobs if they are its to run, and close everything at the end."""
-    settings = container.settings()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(close, container)
-        if settings.database == "sqlite":
-            stack.enter_context(alone(settings.lock_file))
-            await migrate(container)
-        if settings.runs_jobs:
-            await stack.enter_async_context(_running_jobs(container))
-        yield
-
-
-async def migrate(container: Container) -> None:
-    await lazy("sql.migrate", "upgrade")(container.engines().write)
-
-
-async def run_jobs(container: Container, stop: asyncio.Event) -> None:
-    """Run jobs until `stop`; those in flight then have the time of the settings to end, or go back to the queue."""
-    running = asyncio.create_task(container.job_runner().run(stop))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(running, container.settings().shutdown_seconds)
-
-
-@asynccontextmanager
-async def _running_jobs(container: Container) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    with on_stop_signal(stop):
-        runner = asyncio.create_task(run_jobs(container, stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            await runner
-
-
-async def close(container: Container) -> None:
-    settings = container.settings()
-    container.hasher().close()
-    if settings.redis_url:
-        await container.redis().aclose()
-    if settings.database != "memory":
-        await container.engines().aclose()

@@ -31,6 +31,10 @@ class FilesystemStorage:
         self._created = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
 
+    def close(self) -> None:
+        """Wait for no thread: one may hang on its disk."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
         draft = _Handle(self._root / f"{DRAFT}{uuid4().hex}")
         try:

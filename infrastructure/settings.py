@@ -5,6 +5,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,14 +18,16 @@ SECRET_BYTES = 32
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="TASKWELL_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TASKWELL_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=256)
-    database_url: str = "sqlite+aiosqlite:///var/taskwell.db"
+    database_url: str = Field(default="sqlite+aiosqlite:///var/taskwell.db", repr=False)  # may hold a password
     database_pool_size: int = Field(default=10, ge=1)
-    redis_url: str = ""
+    redis_url: str = Field(default="", repr=False)  # likewise
     storage_url: str = "file:var/files"
     secret_key: SecretStr = SecretStr("")
     max_file_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
@@ -56,7 +59,7 @@ class Settings(BaseSettings):
     @property
     def lock_file(self) -> Path:
         """Held by the one process that serves an SQLite database."""
-        return Path(self.database_url.partition(":///")[2] + ".lock")
+        return Path(f"{_file_of(self.database_url)}.lock")
 
     @property
     def embedded(self) -> bool:
@@ -124,7 +127,9 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, value: str) -> str:
         if value.partition(":")[0] not in _DATABASES:
-            raise ValueError("must begin with sqlite+aiosqlite:// or postgresql+asyncpg://")
+            raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        if value.startswith("sqlite") and _file_of(value) in {"", ":memory:"}:
+            raise ValueError("must name a file; memory: is the database that forgets everything at its end")
         return value
 
     @field_validator("storage_url")
@@ -157,6 +162,11 @@ _DATABASES: dict[str, Literal["memory", "sqlite", "postgresql"]] = {
     "sqlite+aiosqlite": "sqlite",
     "postgresql+asyncpg": "postgresql",
 }
+
+
+def _file_of(database_url: str) -> str:
+    """Three slashes are before a relative path, four before an absolute one."""
+    return urlsplit(database_url).path[1:]
 
 
 def _comma_separated(value: object) -> tuple[object, ...]:

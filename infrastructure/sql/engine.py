@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_SECONDS = 2
-STATEMENT_SECONDS = 10
-WAIT_FOR_A_CONNECTION_SECONDS = 10
+STATEMENT_SECONDS = 5
+WAIT_FOR_A_CONNECTION_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)

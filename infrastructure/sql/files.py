@@ -62,9 +62,11 @@ class SqlFileRepository:
         return await usage.bytes_of(self._session, owner)
 
     async def delete(self, file: TaskFile) -> None:
+        # `get` waited for the lock on the task, but shows the file as it was before the wait.
+        if (await self._session.change(DELETE, {"file_id": file.id})).rowcount != 1:
+            raise FileNotFound
         await self._count(file, -1)
         await usage.move(self._session, file.owner_id, files=-1, size=-file.file_size)
-        await self._session.change(DELETE, {"file_id": file.id})
 
     async def _count(self, file: TaskFile, more: int) -> None:
         counted = await self._session.change(COUNT, {"the_task": file.task_id, "owner": file.owner_id, "more": more})

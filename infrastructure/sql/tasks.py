@@ -1,5 +1,6 @@
 """Tasks in SQL."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from itertools import groupby
@@ -85,7 +86,11 @@ class SqlTaskRepository:
             return [await self.save(task) for task in tasks]
         latest = await self._latest(tasks)
         saved = [replace(task, version=task.version + 1) for task in tasks]
-        await self._session.change(UPDATE, [_row(new) | _old(old) for new, old in zip(saved, tasks, strict=True)])
+        rows = []
+        for new, old in zip(saved, tasks, strict=True):
+            rows.append(_row(new) | _old(old))
+            await asyncio.sleep(0)  # the words of a long description take a while, those of 500 would hold up everybody
+        await self._session.change(UPDATE, rows)
         for owner, before in _by_owner(latest).items():
             await usage.move(self._session, owner, before=before, after=_by_owner(saved)[owner])
         return [self._lock(task) for task in saved]

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -18,16 +21,12 @@ def taskwell() -> None:
 
 @cli.command(help="Serve the HTTP interface (and, in embedded mode, migrate first and run the background jobs too).")
 def serve() -> None:
-    from infrastructure.alone import NotAlone, alone  # noqa: PLC0415 # each command imports what it needs
+    from infrastructure.lifecycle import owning  # noqa: PLC0415 # each command imports only what it needs
     from interfaces.cli.serve import serve as run  # noqa: PLC0415 # likewise
 
     settings = _settings()
-    if settings.database == "sqlite":
-        try:
-            with alone(settings.lock_file):  # the application takes it again; a refusal is better told before it starts
-                pass
-        except NotAlone as reason:
-            _refuse(str(reason))
+    with _told(), owning(settings):  # the application takes it again: a refusal is better told before it starts
+        pass
     run(settings)
 
 
@@ -43,17 +42,21 @@ def worker() -> None:
 
 @cli.command(help="Bring the database to the schema of this version.")
 def migrate() -> None:
-    from infrastructure.container import Container, close  # noqa: PLC0415 # likewise
-    from infrastructure.container import migrate as upgrade  # noqa: PLC0415 # likewise
+    from infrastructure.container import Container  # noqa: PLC0415 # likewise
+    from infrastructure.lifecycle import closing, owning  # noqa: PLC0415 # likewise
+    from infrastructure.lifecycle import migrate as upgrade  # noqa: PLC0415 # likewise
+
+    settings = _settings()
+    if settings.database == "memory":
+        _refuse("there is nothing to migrate: TASKWELL_DATABASE_URL=memory: begins empty each time")
 
     async def run() -> None:
-        container = Container(settings=_settings())
-        try:
+        container = Container(settings=settings)
+        async with closing(container):
             await upgrade(container)
-        finally:
-            await close(container)
 
-    asyncio.run(run())
+    with _told(), owning(settings):
+        asyncio.run(run())
     typer.echo("The database is at the schema of this version.")
 
 
@@ -81,7 +84,21 @@ def _settings() -> Settings:
     return settings
 
 
-def _refuse(reason: str) -> None:
+@contextmanager
+def _told() -> Iterator[None]:
+    """What an operator can mend is told in a sentence, not in a traceback."""
+    from application.ports import DatabaseAway  # noqa: PLC0415 # likewise
+    from infrastructure.alone import NotAlone  # noqa: PLC0415 # likewise
+
+    try:
+        yield
+    except NotAlone as reason:
+        _refuse(str(reason))
+    except DatabaseAway as away:
+        _refuse(f"{away.title} (TASKWELL_DATABASE_URL; {type(away.__cause__).__name__})")
+
+
+def _refuse(reason: str) -> NoReturn:
     _say(reason)
     raise typer.Exit(1)
 

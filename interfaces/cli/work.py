@@ -3,7 +3,8 @@
 import asyncio
 import signal
 
-from infrastructure.container import Container, close, run_jobs
+from infrastructure.container import Container
+from infrastructure.lifecycle import closing, run_jobs
 from infrastructure.settings import Settings
 
 
@@ -12,7 +13,5 @@ async def work(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
+    async with closing(container):
         await run_jobs(container, stop)
-    finally:
-        await close(container)

@@ -1,5 +1,6 @@
 """Bodies read strictly and bounded: no surprise of a parser reaches a route."""
 
+import asyncio
 import json
 from email.message import Message
 from typing import Any, NoReturn
@@ -9,9 +10,17 @@ from fastapi import Request
 from starlette.datastructures import FormData
 from typing_extensions import override
 
-from interfaces.http.problems import BODY_TOO_LARGE, MALFORMED_FORM, MALFORMED_JSON, UNSUPPORTED_MEDIA_TYPE, Refused
+from interfaces.http.problems import (
+    BODY_TOO_LARGE,
+    MALFORMED_FORM,
+    MALFORMED_JSON,
+    REQUEST_TIMEOUT,
+    UNSUPPORTED_MEDIA_TYPE,
+    Refused,
+)
 
 BODY_BYTES = 1024 * 1024
+ARRIVAL_SECONDS = 60.0
 DEPTH = 64
 JSON_TYPES = frozenset({"application/json"})
 PATCH_TYPES = JSON_TYPES | {"application/merge-patch+json"}  # RFC 7396
@@ -73,10 +82,14 @@ async def _read(request: Request, types: frozenset[str]) -> bytes:
     if declared.isdecimal() and int(declared[:20]) > BODY_BYTES:
         raise Refused(413, *BODY_TOO_LARGE, f"At most {BODY_BYTES} bytes.")
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > BODY_BYTES:
-            raise Refused(413, *BODY_TOO_LARGE, f"At most {BODY_BYTES} bytes.")
+    try:
+        async with asyncio.timeout(ARRIVAL_SECONDS):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > BODY_BYTES:
+                    raise Refused(413, *BODY_TOO_LARGE, f"At most {BODY_BYTES} bytes.")
+    except TimeoutError:
+        raise Refused(408, *REQUEST_TIMEOUT, f"It took more than {ARRIVAL_SECONDS} seconds.") from None
     return bytes(raw)
 
 

@@ -13,6 +13,7 @@ from interfaces.http.document import can_refuse
 from interfaces.http.downloads import download
 from interfaces.http.fields import MomentOut, Out
 from interfaces.http.limiter import limiter
+from interfaces.http.links import link
 from interfaces.http.multipart import FIELD, MultipartFile
 from interfaces.http.routing import Route
 
@@ -59,7 +60,7 @@ async def upload_file(
     task_id: TaskIdPath, actor: Actor, upload: Use[UploadFile], request: Request, response: Response
 ) -> FileOut:
     file = await upload(actor, task_id, MultipartFile(request))
-    response.headers["Location"] = f"/tasks/{task_id}/files/{file.id}"
+    response.headers["Location"] = link(request, f"/tasks/{task_id}/files/{file.id}")
     return FileOut.of(file)
 
 

@@ -13,6 +13,7 @@ from interfaces.http.deps import Use
 from interfaces.http.document import can_refuse
 from interfaces.http.fields import Out
 from interfaces.http.limiter import limiter
+from interfaces.http.links import link
 from interfaces.http.routing import Route
 
 router = APIRouter(tags=["operations"], route_class=Route)
@@ -56,7 +57,7 @@ async def metrics() -> Response:
 
 @start.get("/", include_in_schema=False)
 async def start_page(request: Request) -> RedirectResponse:
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+    return RedirectResponse(link(request, "/docs"))
 
 
 def _registry() -> CollectorRegistry:

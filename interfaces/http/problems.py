@@ -39,6 +39,7 @@ class Refused(Exception):
 
 
 MALFORMED_JSON = ("malformed-json", "The body is not well-formed JSON.")
+REQUEST_TIMEOUT = ("request-timeout", "The body did not arrive in time.")
 MALFORMED_FORM = ("malformed-form", "The body is not a well-formed form.")
 UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", "The body is not of a media type that is taken here.")
 BODY_TOO_LARGE = ("body-too-large", "The body is too large.")

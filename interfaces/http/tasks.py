@@ -20,6 +20,7 @@ from domain.task_list import TaskQuery
 from interfaces.http.deps import Actor, TaskIdPath, Use
 from interfaces.http.document import can_refuse
 from interfaces.http.limiter import limiter
+from interfaces.http.links import link
 from interfaces.http.preconditions import IfMatch, etag, not_modified
 from interfaces.http.routing import Route
 from interfaces.http.task_models import (
@@ -42,9 +43,11 @@ MERGE_PATCH = {"requestBody": {"content": {"application/merge-patch+json": PATCH
 
 @router.post("", status_code=201)
 @limiter.budget("task-create")
-async def create_task(body: TaskIn, actor: Actor, create: Use[CreateTask], response: Response) -> TaskOut:
+async def create_task(
+    body: TaskIn, actor: Actor, create: Use[CreateTask], request: Request, response: Response
+) -> TaskOut:
     task = await create(actor, body.values())
-    response.headers["Location"] = f"/tasks/{task.id}"
+    response.headers["Location"] = link(request, f"/tasks/{task.id}")
     response.headers["ETag"] = etag(task.version)
     return TaskOut.of(task)
 
@@ -63,7 +66,7 @@ async def list_tasks(
     cursor: str | None = cursors.write(query.sort, page.next) if page.next else None
     if cursor:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-        response.headers["Link"] = f'<{request.scope["path"]}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
+        response.headers["Link"] = f'<{link(request, "/tasks")}?{urlencode([*kept, ("cursor", cursor)])}>; rel="next"'
     return TasksOut(items=[TaskOut.of(task) for task in page.tasks], next_cursor=cursor)
 
 

@@ -6,6 +6,9 @@ from contextlib import suppress
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from interfaces.http.problems import REQUEST_TIMEOUT, Refused
+
+SILENCE_SECONDS = 30.0  # how long a sender may keep us waiting for the next part of a body
 DISCARDED_BYTES = 1024 * 1024
 DISCARD_SECONDS = 1.0
 
@@ -28,7 +31,11 @@ class UnreadBodies:
 
         async def receive_and_note() -> Message:
             nonlocal arriving
-            message = await receive()
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    message = await receive()
+            except TimeoutError:
+                raise Refused(408, *REQUEST_TIMEOUT, f"Nothing arrived for {SILENCE_SECONDS} seconds.") from None
             arriving = message["type"] == "http.request" and message.get("more_body", False)
             return message
 

@@ -16,7 +16,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 import application
-from infrastructure.container import Container, close, jobs, use_cases
+from infrastructure.container import Container, jobs, use_cases
+from infrastructure.lifecycle import closing
 from infrastructure.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,7 @@ JOB_NAMES = {"mail-task-created", "mail-task-completed", "remove-file-contents"}
 BUILD = """
 import json, sys
 from infrastructure.container import Container
+from infrastructure.lifecycle import closing
 from infrastructure.settings import Settings
 from interfaces.http.app import create_app
 
@@ -56,8 +58,8 @@ def choose(database: str, cache: str, storage: str) -> dict[str, Any]:
 @pytest.fixture(params=list(product(DATABASES, CACHES, STORAGES)), ids="-".join)
 async def container(request: pytest.FixtureRequest) -> AsyncIterator[Container]:
     container = Container(settings=Settings(**choose(*request.param)))
-    yield container
-    await close(container)
+    async with closing(container):
+        yield container
 
 
 def all_use_cases() -> set[type]:

@@ -151,7 +151,7 @@ ROUTES: dict[str, tuple[Prepare, list[str], list[str]]] = {
     "GET /files/{file_id}": (to_a_task("/files/{file_id}", with_file=True), ["SELECT files"], RATES),
     "DELETE /files/{file_id}": (
         to_a_task("/files/{file_id}", with_file=True),
-        write("SELECT files, tasks FOR UPDATE", *SAVE, "DELETE files", JOB),
+        write("SELECT files, tasks FOR UPDATE", "DELETE files", *SAVE, JOB),
         RATES,
     ),
 }

@@ -22,7 +22,7 @@ MOMENTS = [NOON + n * MINUTE for n in range(-2, 3)]
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_statistics_follow_any_sequence_of_writes(work: UnitOfWork, seed: int) -> None:
     owners = [await stored_user(work) for _ in range(2)]
-    story = Story(work, random.Random(seed), owners)  # noqa: S311  no secret
+    story = Story(work, random.Random(seed), owners)
     steps = [story.add, story.save, story.save, story.save_many, story.delete, story.add_file, story.delete_file]
     for _ in range(60):
         await story.random.choice(steps)()

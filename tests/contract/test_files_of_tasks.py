@@ -69,6 +69,23 @@ async def test_what_is_deleted_is_free_again(work: UnitOfWork) -> None:
     await stored_file(work, task, size=10, quota=10)
 
 
+async def test_one_of_many_who_delete_a_file_at_once_does_and_it_is_freed_once(work: UnitOfWork) -> None:
+    user = await stored_user(work)
+    task = await stored_task(work, user)
+    file = await stored_file(work, task, size=7)
+    await stored_file(work, task, size=5)
+
+    async def delete() -> None:
+        async with work.write() as tx:
+            await tx.files.delete(await tx.files.get(file.id, owner=user.id))
+
+    outcomes = await asyncio.gather(*(delete() for _ in range(6)), return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["FileNotFound"] * 5 + ["NoneType"]
+    async with work.read() as tx:
+        assert await tx.files.bytes_of(user.id) == 5
+        assert (await tx.tasks.get(task.id, owner=user.id)).file_count == 1
+
+
 async def test_a_deleted_task_takes_its_files_along_and_names_their_bytes(work: UnitOfWork) -> None:
     user = await stored_user(work)
     first, second = await stored_task(work, user), await stored_task(work, user)

@@ -29,13 +29,13 @@ async def test_a_task_deleted_during_the_upload_takes_the_bytes_along(
     assert storage.names() == []
 
 
-async def test_a_database_lost_before_the_commit_leaves_nothing(
+async def test_a_database_lost_in_the_commit_keeps_the_bytes_since_the_commit_may_still_be_going_on(
     upload: UploadFile, work: Work, storage: Storage, task: Task
 ) -> None:
     work.lost_before_commit = True
     with pytest.raises(DatabaseAway):
         await upload(task.owner_id, task.id, Sent())
-    assert (storage.names(), await files_of(work, task)) == ([], [])
+    assert (len(storage.names()), await files_of(work, task)) == (1, [])
 
 
 async def test_a_database_lost_in_the_commit_does_not_part_the_record_from_its_bytes(
