@@ -18,7 +18,7 @@ async def running(container: Container) -> AsyncIterator[None]:
         await stack.enter_async_context(closing(container))
         stack.enter_context(owning(settings))
         if settings.database == "sqlite":
-            await migrate(container)
+            await migrate(settings)
         if settings.runs_jobs:
             await stack.enter_async_context(_running_jobs(container))
         yield
@@ -44,9 +44,14 @@ async def closing(container: Container) -> AsyncIterator[None]:
         yield
 
 
-async def migrate(container: Container) -> None:
+async def migrate(settings: Settings) -> None:
     """Bring the database to the schema of this version. Raise `DatabaseAway` if it does not answer."""
-    await imported("sql.migrate", "upgrade")(container.engines().write)
+    # On a connection of its own: an index on a large table takes longer than a request may.
+    engines = imported("sql.engine", "open_engines")(settings.database_url, pool_size=1, statement_seconds=None)
+    try:
+        await imported("sql.migrate", "upgrade")(engines.write)
+    finally:
+        await engines.aclose()
 
 
 async def run_jobs(container: Container, stop: asyncio.Event) -> None:

@@ -26,19 +26,22 @@ class Engines:
         await self.write.dispose()
 
 
-def open_engines(url: str, *, pool_size: int) -> Engines:
+def open_engines(url: str, *, pool_size: int, statement_seconds: float | None = STATEMENT_SECONDS) -> Engines:
+    """No connection is made yet. None for `statement_seconds` lets a statement of PostgreSQL take its time."""
     parsed = make_url(url)
-    return _sqlite(parsed, pool_size) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed, pool_size)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, pool_size)
+    return _postgresql(parsed, pool_size, statement_seconds)
 
 
-def _postgresql(url: URL, pool_size: int) -> Engines:
+def _postgresql(url: URL, pool_size: int, statement_seconds: float | None) -> Engines:
     engine = _engine(
         url,
         pool_size=pool_size,
         pool_timeout=WAIT_FOR_A_CONNECTION_SECONDS,
         connect_args={
             "timeout": CONNECT_SECONDS,
-            "command_timeout": STATEMENT_SECONDS,
+            "command_timeout": statement_seconds,
             "server_settings": {"application_name": "taskwell", "jit": "off", "timezone": "UTC"},
         },
     )

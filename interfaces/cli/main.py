@@ -42,21 +42,14 @@ def worker() -> None:
 
 @cli.command(help="Bring the database to the schema of this version.")
 def migrate() -> None:
-    from infrastructure.container import Container  # noqa: PLC0415 # likewise
-    from infrastructure.lifecycle import closing, owning  # noqa: PLC0415 # likewise
     from infrastructure.lifecycle import migrate as upgrade  # noqa: PLC0415 # likewise
+    from infrastructure.lifecycle import owning  # noqa: PLC0415 # likewise
 
     settings = _settings()
     if settings.database == "memory":
         _refuse("there is nothing to migrate: TASKWELL_DATABASE_URL=memory: begins empty each time")
-
-    async def run() -> None:
-        container = Container(settings=settings)
-        async with closing(container):
-            await upgrade(container)
-
     with _told(), owning(settings):
-        asyncio.run(run())
+        asyncio.run(upgrade(settings))
     typer.echo("The database is at the schema of this version.")
 
 

@@ -5,11 +5,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from infrastructure.container import Container, running, use_cases
+from infrastructure import logs
+from infrastructure.container import Container, use_cases
+from infrastructure.lifecycle import running
 from infrastructure.settings import Settings
 from interfaces.http import accounts, document, examples, files, operations, problems, stats, tasks
 from interfaces.http.cursors import Cursors
 from interfaces.http.edge import Edge
+from interfaces.http.identity import check_identities
 from interfaces.http.rates import Rates
 from interfaces.http.unread_bodies import UnreadBodies
 
@@ -17,7 +20,10 @@ ROUTERS: tuple[APIRouter, ...] = (accounts.router, stats.router, tasks.router, f
 
 
 def create_app(container: Container | None = None) -> FastAPI:
-    container = container or Container(settings=Settings())
+    if container is None:  # a server has started us: in a process of its own, which has no other beginning
+        settings = Settings()
+        logs.configure(level=settings.log_level, form=settings.log_format)
+        container = Container(settings=settings)
     settings = container.settings()
 
     @asynccontextmanager
@@ -56,4 +62,5 @@ def create_app(container: Container | None = None) -> FastAPI:
         app.include_router(operations.start)
     if settings.has_examples:
         app.include_router(examples.router)
+    check_identities(app)
     return app

@@ -16,11 +16,12 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, serialize_response
 
-from interfaces.http.deps import current_user
+from interfaces.http.deps import Use, current_user
 from interfaces.http.preconditions import not_modified
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
 
+MARK = "__cached__"
 OURS = "request_of_cache"  # the parameter by which FastAPI gives us the request, if the endpoint has none
 PLAIN = {"content-type", "content-length"}  # a stream has no length
 OPTIONS = ("include", "exclude", "by_alias", "exclude_unset", "exclude_defaults", "exclude_none")
@@ -33,7 +34,8 @@ class _NotKept(Exception):
 def cache(*, expire: int) -> Callable[[Endpoint], Endpoint]:
     """Answer a GET from the cache for `expire` seconds. What isn't a 200, or has headers of its own, is never kept.
 
-    All clients share an answer; but each user has one where the route needs a user, or its function takes the request.
+    All clients share an answer; but each user has one where the route needs a user, or where its function or one of its
+    dependencies takes the request. What would be lost that way is refused at the start (`identity.py`).
     """
 
     def decorate(endpoint: Endpoint) -> Endpoint:
@@ -46,24 +48,39 @@ def cache(*, expire: int) -> Callable[[Endpoint], Endpoint]:
         @wraps(endpoint)
         async def cached(**values: Any) -> Any:
             request = values[own] if own else values.pop(OURS)
-            return await _answer(request, partial(endpoint, **values), expire, takes_request=own is not None)
+            return await _answer(request, partial(endpoint, **values), expire)
 
         if own is None:
             ours = inspect.Parameter(OURS, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
             signature = signature.replace(parameters=[*signature.parameters.values(), ours])
+        setattr(cached, MARK, True)
         cached.__signature__ = signature  # type: ignore[attr-defined]  # where inspect, and so FastAPI, looks first
         return cached  # type: ignore[return-value]  # to those who write routes it is the same function
 
     return decorate
 
 
-async def _answer(request: Request, endpoint: Callable[[], Awaitable[Any]], expire: int, *, takes_request: bool) -> Any:
+def is_cached(endpoint: Callable[..., Any]) -> bool:
+    return hasattr(endpoint, MARK)
+
+
+def is_personal(route: APIRoute) -> bool:
+    """Whether its answer may depend on who asks. The request tells that too; use cases come by it, and don't look."""
+    return any(
+        part.call is current_user
+        or part.http_connection_param_name
+        or (part.request_param_name not in {None, OURS} and getattr(part.call, "__module__", "") != Use.__module__)
+        for part in parts(route.dependant)
+    )
+
+
+async def _answer(request: Request, endpoint: Callable[[], Awaitable[Any]], expire: int) -> Any:
     if request.method not in {"GET", "HEAD"}:
         return await endpoint()
     route: APIRoute = request.scope["route"]
     container = request.app.state.container
     now: Callable[[], datetime] = container.clock()
-    personal = takes_request or any(part.call is current_user for part in _parts(route.dependant))
+    personal = is_personal(route)
     not_kept: list[Response] = []
 
     async def compute() -> bytes:
@@ -122,7 +139,8 @@ def _unpack(packed: bytes, now: datetime) -> tuple[Response, int]:
     return response, max(0, int(now.timestamp() - made_at))
 
 
-def _parts(dependant: Dependant) -> Iterator[Dependant]:
+def parts(dependant: Dependant) -> Iterator[Dependant]:
+    """The route itself and all that it depends on."""
     yield dependant
     for child in dependant.dependencies:
-        yield from _parts(child)
+        yield from parts(child)

@@ -121,7 +121,7 @@ async def _write_then_read(urls: tuple[str, str], number: int, users: list[User]
     priority, seen = list(Priority)[number], Counter[str]()
 
     async def linger() -> None:
-        await asyncio.sleep(random.choice([0, 0, 0.001, 0.01, 0.1]))  # noqa: S311, no secret
+        await asyncio.sleep(random.choice([0, 0, 0.001, 0.01, 0.1]))
 
     async with process(*urls) as here:
 
@@ -144,11 +144,11 @@ async def disturb(valkey: Valkey) -> None:
     """Hold it up for shorter and longer than a command may take, and empty it, until nobody needs it any more."""
     try:
         while True:
-            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311, no secret
+            await asyncio.sleep(random.uniform(0.05, 0.5))
             valkey.do("FLUSHALL")
-            await asyncio.sleep(random.uniform(0.05, 0.5))  # noqa: S311, no secret
+            await asyncio.sleep(random.uniform(0.05, 0.5))
             valkey.pause()
-            await asyncio.sleep(random.choice([0.03, 0.09, 0.15, 0.6]))  # noqa: S311, no secret
+            await asyncio.sleep(random.choice([0.03, 0.09, 0.15, 0.6]))
             valkey.resume()
     finally:
         valkey.resume()

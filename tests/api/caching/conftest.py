@@ -48,9 +48,14 @@ def time() -> Time:
 
 
 @pytest.fixture
-async def client(router: APIRouter, time: Time) -> AsyncIterator[httpx2.AsyncClient]:
+def app(router: APIRouter, time: Time) -> FastAPI:
     kept, app = MemoryCache(), FastAPI()
     app.state.container = SimpleNamespace(cache=lambda: kept, clock=lambda: time)
     app.include_router(router)
+    return app
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test/v1") as client:
         yield client

@@ -10,6 +10,7 @@ down_revision = None
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
 TAGS = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+COUNTERS = ("file_count", "completed", "low", "medium", "high", "urgent")
 BY_CODE_POINT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -33,6 +34,7 @@ def upgrade() -> None:
         sa.Column("user_id", ID, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("file_bytes", sa.BigInteger(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False, server_default="0") for name in COUNTERS),
         sa.PrimaryKeyConstraint("user_id", name="pk_usage"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_usage_user_id", ondelete="CASCADE"),
     )
@@ -58,6 +60,7 @@ def upgrade() -> None:
     )
     for column in ("created_at", "updated_at", "due_at", "priority"):
         op.create_index(f"ix_tasks_owner_id_{column}_id", "tasks", ["owner_id", column, "id"])
+    op.create_index("ix_tasks_owner_id_completed_at_due_at", "tasks", ["owner_id", "completed_at", "due_at"])
     if op.get_context().dialect.name == "postgresql":
         op.create_index("ix_tasks_tags", "tasks", ["tags"], postgresql_using="gin")
     op.create_table(
