@@ -31,8 +31,8 @@ class JwtTokens:
             options: jwt.types.Options = {"require": list(CLAIMS), "verify_exp": False, "verify_iat": False}
             claims = jwt.decode(bearer, self._secret, [ALGORITHM], options=options)
             user_id, expires = int(claims["sub"]), float(claims["exp"])
-        except (jwt.InvalidTokenError, ValueError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
             raise NotAuthenticated from error
-        if expires <= self._clock().timestamp() or not 0 < user_id <= LARGEST:
+        if not expires > self._clock().timestamp() or not 0 < user_id <= LARGEST:
             raise NotAuthenticated
         return UserId(user_id)

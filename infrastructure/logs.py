@@ -1,6 +1,7 @@
 """Log lines: for people on a console or as JSON for machines, the same for our own and those of libraries."""
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
@@ -9,6 +10,7 @@ from typing import Any
 import structlog
 
 NOISY = ("alembic", "aiosqlite", "pgqueuer")
+CONTROLS = re.compile(r"[^\t\n\r -~\xa0-\U0010ffff]|[\u2028-\u202e\u2066-\u2069]")
 
 
 def configure(*, level: str, form: str) -> None:
@@ -18,6 +20,8 @@ def configure(*, level: str, form: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_exceptions,
     ]
+    if form == "console":
+        shared.append(_show_controls)
     renderer: Any = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
@@ -38,6 +42,14 @@ def configure(*, level: str, form: str) -> None:
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.INFO), force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _show_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A path or a title must not steer the terminal that shows the log. Ends of lines are quoted by the renderer."""
+    for name, value in event.items():
+        if isinstance(value, str) and CONTROLS.search(value):
+            event[name] = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", value)
+    return event
 
 
 def _name_exceptions(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

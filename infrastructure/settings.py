@@ -22,7 +22,7 @@ class Settings(BaseSettings):
         env_prefix="TASKWELL_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)  # an empty one would be every address of the machine
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=256)
     database_url: str = Field(default="sqlite+aiosqlite:///var/taskwell.db", repr=False)  # may hold a password
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         "jpg jpeg png gif webp pdf doc docx xlsx txt csv md".split()
     )
     user_quota_bytes: int = Field(default=1024**3, ge=0)
-    stats_ttl_seconds: int = Field(default=300, ge=1)
+    stats_ttl_seconds: int = Field(default=300, ge=1, le=366 * 86_400)
     rate_limits_enabled: bool = True
     limit_login: str = "5/minute;20/hour"
     limit_register: str = "10/hour"
@@ -130,6 +130,13 @@ class Settings(BaseSettings):
             raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
         if value.startswith("sqlite") and _file_of(value) in {"", ":memory:"}:
             raise ValueError("must name a file; memory: is the database that forgets everything at its end")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str) -> str:
+        if value and value.partition("://")[0] not in {"redis", "rediss", "unix"}:
+            raise ValueError("must begin with redis://")
         return value
 
     @field_validator("storage_url")

@@ -87,6 +87,8 @@ def _told() -> Iterator[None]:
         yield
     except NotAlone as reason:
         _refuse(str(reason))
+    except OSError as error:
+        _refuse(f"{error.filename or 'the database'}: {error.strerror}")
     except DatabaseAway as away:
         _refuse(f"{away.title} (TASKWELL_DATABASE_URL; {type(away.__cause__).__name__})")
 

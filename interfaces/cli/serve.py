@@ -1,10 +1,15 @@
 """`taskwell serve`: uvicorn around the application, in one process or several."""
 
+import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 from typing_extensions import override
@@ -12,7 +17,11 @@ from uvicorn.supervisors import Multiprocess
 
 from infrastructure.settings import Settings
 
-APP = "interfaces.http.app:create_app"
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+APP = "interfaces.cli.serve:create_app"
+PROTOCOL = "interfaces.http.protocol:BoundedHttp"
 
 
 class Server(uvicorn.Server):
@@ -24,6 +33,8 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
+    if settings.embedded:
+        os.umask(0o077)  # database, files and the secret are nobody else's on this machine
     config = uvicorn.Config(
         APP,
         factory=True,
@@ -31,7 +42,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=PROTOCOL,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -42,7 +53,8 @@ def serve(settings: Settings) -> None:
     )
     if settings.workers == 1:
         server = Server(config)
-        server.run()
+        with suppress(SystemExit):  # it could not start, and has said why; its exit codes are not ours
+            server.run()
         sys.stdout.flush()
         sys.stderr.flush()
         # Everything is closed. The interpreter's own tidying up would only take some of the time that is left.
@@ -55,6 +67,23 @@ def _serve_in_processes(config: uvicorn.Config) -> int:
     try:
         supervisor = Multiprocess(config, sockets=[config.bind_socket()])
         supervisor.run()
+    except SystemExit:  # likewise
+        return 1
     finally:
         shutil.rmtree(metrics, ignore_errors=True)
     return 0 if all(process.exitcode in {0, -15} for process in supervisor.processes) else 1
+
+
+def create_app() -> "FastAPI":
+    """The application; as one process of several it ends when the one that started it is gone, and frees the port."""
+    from interfaces.http.app import create_app as create  # noqa: PLC0415 # the process that starts others needs none
+
+    if multiprocessing.parent_process():
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    return create()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,52 @@
+"""A start that fails, and an end that nobody planned: exit codes, and a port that is free again."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.service import Service, clean_environment
+from tests.e2e.started import TASKWELL, at_scale, embedded, migrate, started
+
+SOON = 30
+
+
+async def test_processes_end_with_the_one_that_started_them(request: pytest.FixtureRequest) -> None:
+    """Otherwise they would hold the port for ever, and no new start could have it."""
+    async with started("scale", request, TASKWELL_WORKERS="2") as service:
+        os.kill(service._processes[0].pid, signal.SIGKILL)  # noqa: SLF001 # only this one: `kill` ends the whole group
+        async with asyncio.timeout(SOON):
+            while _accepts(service):  # noqa: ASYNC110  another process sets no event
+                await asyncio.sleep(0.05)
+        service.kill()
+        await service.start()
+
+
+def _accepts(service: Service) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(service.url.rpartition(":")[2]))) == 0
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_port_in_use_is_told_and_exit_code_1(processes: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    env = embedded(tmp_path)
+    if processes == "2":
+        env = at_scale(tmp_path, request.getfixturevalue("postgres_url"), request.getfixturevalue("redis_url"))
+        migrate(tmp_path, env)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env |= {"TASKWELL_PORT": str(taken.getsockname()[1]), "TASKWELL_WORKERS": processes}
+        ended = subprocess.run(
+            [*TASKWELL, "serve"],
+            cwd=tmp_path,
+            env=clean_environment() | env,
+            capture_output=True,
+            check=False,
+            timeout=SOON,
+        )
+    assert ended.returncode == 1
+    assert b"address already in use" in ended.stderr.lower()
+    assert b"Traceback" not in ended.stderr
