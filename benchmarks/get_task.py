@@ -13,7 +13,8 @@ import httpx2
 
 from benchmarks.load import Load, load
 from tests.e2e.service import ROOT, Service, clean_environment
-from tests.services import Keeper, ask, free_port
+from tests.ports import free_port
+from tests.services import Keeper, ask
 
 CLIENTS, SECONDS, ROUNDS = 32, 3.0, 5
 SECRET = "b" * 40
