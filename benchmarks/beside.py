@@ -17,7 +17,7 @@ from benchmarks.load import Load, load
 from benchmarks.started import get
 from tests.e2e.service import ROOT, clean_environment
 from tests.faults.valkey import Valkey
-from tests.services import free_port
+from tests.ports import free_port
 
 CLIENTS, SECONDS, PAUSE_SECONDS = 16, 3.0, 2.0
 PACKAGES = ("fastapi", "uvicorn[standard]", "slowapi", "redis", "fastapi-cache2[redis]", "cashews[redis]")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from benchmarks.load import load
 from benchmarks.started import a_task, answered, environment, get, port_of
 from tests.e2e.service import ROOT, Service
-from tests.services import free_port
+from tests.ports import free_port
 
 CLIENTS, SECONDS, ROUNDS = 32, 3.0, 5
 

@@ -116,6 +116,14 @@ class Container(containers.DeclarativeContainer):
         settings.provided.storage,
         memory=providers.Singleton(lazy("memory.storage", "MemoryStorage")),
         filesystem=providers.Singleton(lazy("filesystem", "FilesystemStorage"), settings.provided.files_folder),
+        s3=providers.Singleton(
+            lazy("s3", "S3Storage"),
+            settings.provided.storage_url,
+            endpoint_url=settings.provided.s3_endpoint_url,
+            region=settings.provided.s3_region,
+            access_key_id=settings.provided.s3_access_key_id,
+            secret_access_key=settings.provided.s3_secret_access_key,
+        ),
     )
     hasher = providers.Singleton(lazy("argon2", "Argon2PasswordHasher"))
     tokens = providers.Singleton(lazy("jwt", "JwtTokens"), settings.provided.secret, clock)

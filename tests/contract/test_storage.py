@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -11,6 +12,7 @@ from domain.file import FileContentMissing
 from infrastructure.filesystem import CHUNK, FilesystemStorage
 from infrastructure.memory.storage import MemoryStorage
 from tests.contract.contents import LONG, broken, content, endless, some
+from tests.s3 import storage_at
 
 
 @pytest.fixture
@@ -18,9 +20,15 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "files"
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", "disk", "s3"])
 def storage(request: pytest.FixtureRequest, root: Path) -> FileStorage:
-    return MemoryStorage() if request.param == "memory" else FilesystemStorage(root)
+    match request.param:
+        case "memory":
+            return MemoryStorage()
+        case "disk":
+            return FilesystemStorage(root)
+        case _:
+            return storage_at(f"{request.getfixturevalue('s3_url')}/{uuid4().hex}")
 
 
 async def is_missing(storage: FileStorage, name: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx2
 
-from tests.services import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = (sys.executable, "-m", "interfaces.cli.main", "serve")

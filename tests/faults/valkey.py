@@ -10,7 +10,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotThere
 from redis.exceptions import ResponseError
 
-from tests.services import free_port, valkey_command
+from tests.ports import free_port
+from tests.services import valkey_command
 
 START_SECONDS = 30
 
