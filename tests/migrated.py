@@ -31,5 +31,3 @@ def _migrate(url: str) -> None:
 
     with ThreadPoolExecutor(1) as thread:  # an event loop of its own, out of the way of pytest-asyncio's
         thread.submit(asyncio.run, migrate()).result()
-
-
