@@ -58,6 +58,15 @@ class JobQueue(Protocol):
         ...
 
 
+class JobKey(Protocol):
+    def __call__(self) -> str:
+        """Names the job that runs: the same at each of its deliveries, and of no other job in any database.
+
+        An effect under this key can be known for a repeated one. Raise `LookupError` where no job runs.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Everything that is read, or committed, together."""
 
