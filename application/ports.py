@@ -158,13 +158,19 @@ class FileStorage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
+    """The same words as plain text and as HTML. Who sends it again sends it under the same `key`."""
+
+    key: str
     to: str
     subject: str
     text: str
+    html: str
 
 
 class Notifier(Protocol):
-    async def send(self, mail: Mail) -> None: ...
+    async def send(self, mail: Mail) -> None:
+        """Once this returns, the mail is in the hands of who delivers it. Raise anything if it may not be."""
+        ...
 
 
 class PasswordHasher(Protocol):
