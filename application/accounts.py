@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from application.notices import MailWelcome
 from application.ports import AccessToken, Clock, PasswordHasher, TokenIssuer, UnitOfWork
 from domain.user import User, UserId, WrongCredentials, checked_password, checked_username
 
 
 @dataclass(frozen=True, slots=True)
 class Register:
+    """Open an account and welcome its owner by mail."""
+
     work: UnitOfWork
     hasher: PasswordHasher
     clock: Clock
@@ -16,7 +19,9 @@ class Register:
         checked_password(password, username=checked_username(username), email=email)
         password_hash = await self.hasher.hash(password)  # before the transaction: it takes its time
         async with self.work.write() as tx:
-            return await tx.users.add(User(username, email, password_hash, created_at=self.clock()))
+            user = await tx.users.add(User(username, email, password_hash, created_at=self.clock()))
+            await tx.jobs.enqueue(MailWelcome, user.id)
+            return user
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,15 @@ class JobQueue(Protocol):
         ...
 
 
+class JobKey(Protocol):
+    def __call__(self) -> str:
+        """Names the job that runs: the same at each of its deliveries, and of no other job in any database.
+
+        An effect under this key can be known for a repeated one. Raise `LookupError` where no job runs.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Everything that is read, or committed, together."""
 
@@ -149,13 +158,19 @@ class FileStorage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
+    """The same words as plain text and as HTML. Who sends it again sends it under the same `key`."""
+
+    key: str
     to: str
     subject: str
     text: str
+    html: str
 
 
 class Notifier(Protocol):
-    async def send(self, mail: Mail) -> None: ...
+    async def send(self, mail: Mail) -> None:
+        """Once this returns, the mail is in the hands of who delivers it. Raise anything if it may not be."""
+        ...
 
 
 class PasswordHasher(Protocol):

@@ -11,6 +11,7 @@ from dependency_injector import containers, providers
 
 from application import accounts, files, health, notices, stats, tasks
 from infrastructure.clock import utc_now
+from infrastructure.jobs import job_key
 from infrastructure.log_notifier import LogNotifier
 from infrastructure.settings import Settings
 
@@ -128,7 +129,21 @@ class Container(containers.DeclarativeContainer):
     hasher = providers.Singleton(lazy("argon2", "Argon2PasswordHasher"))
     tokens = providers.Singleton(lazy("jwt", "JwtTokens"), settings.provided.secret, clock)
     authenticator = tokens
-    notifier = providers.Singleton(LogNotifier)
+    notifier = providers.Selector(
+        settings.provided.notifier,
+        log=providers.Singleton(LogNotifier),
+        smtp=providers.Singleton(
+            lazy("smtp", "SmtpNotifier"),
+            settings.provided.smtp_url.get_secret_value.call(),
+            settings.provided.mail_from,
+        ),
+    )
+
+    # --- mails
+    mailing = providers.Factory(notices.Mailing, work, notifier, providers.Object(job_key), settings.provided.home)
+    mail_welcome = providers.Singleton(notices.MailWelcome, mailing)
+    mail_task_created = providers.Singleton(notices.MailTaskCreated, mailing)
+    mail_task_completed = providers.Singleton(notices.MailTaskCompleted, mailing)
 
     # --- accounts
     register = providers.Singleton(accounts.Register, work, hasher, clock)
@@ -145,8 +160,6 @@ class Container(containers.DeclarativeContainer):
     delete_task = providers.Singleton(tasks.DeleteTask, work)
     update_tasks = providers.Singleton(tasks.UpdateTasks, work, clock)
     delete_tasks = providers.Singleton(tasks.DeleteTasks, work)
-    mail_task_created = providers.Singleton(notices.MailTaskCreated, work, notifier)
-    mail_task_completed = providers.Singleton(notices.MailTaskCompleted, work, notifier)
 
     # --- statistics
     stats_ttl = providers.Callable(timedelta, seconds=settings.provided.stats_ttl_seconds)

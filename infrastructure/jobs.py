@@ -3,8 +3,10 @@
 import asyncio
 import json
 import random
+import secrets
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
@@ -21,6 +23,7 @@ STOPPED = "stopped"
 Jobs: TypeAlias = Mapping[str, Job[...]]
 Backoff: TypeAlias = Callable[[int], timedelta]
 logger = structlog.get_logger()
+_key: ContextVar[str] = ContextVar("job_key")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,7 +55,12 @@ Outcome: TypeAlias = Again | Buried | None  # None: done
 
 
 def pack(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
-    return json.dumps([args, kwargs], allow_nan=False)
+    """With a key, drawn here because the numbers of two databases are the same."""
+    return json.dumps([args, kwargs, secrets.token_hex(16)], allow_nan=False)
+
+
+def job_key() -> str:
+    return _key.get()
 
 
 def exponential(attempt: int) -> timedelta:
@@ -125,7 +133,8 @@ def bury(delivery: Delivery, error: str) -> Buried:
 async def _error_of(job: Job[...], delivery: Delivery) -> str | None:
     """The type of what the job raised: its text could hold values."""
     try:
-        args, kwargs = json.loads(delivery.arguments)
+        args, kwargs, key = json.loads(delivery.arguments)
+        _key.set(key)  # each delivery is a task with a context of its own
         await job(*args, **kwargs)
     except asyncio.CancelledError as cancelled:
         task = asyncio.current_task()

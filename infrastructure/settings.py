@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.file_type import FILE_TYPES
+from infrastructure.mail_values import is_a_sender, names_a_mail_server
 
 VAR = Path("var")  # what an embedded service keeps beside its database
 SECRET_BYTES = 32
@@ -51,6 +52,9 @@ class Settings(BaseSettings):
     limit_default: str = "1000/hour"
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     root_path: str = ""
+    public_url: str = ""
+    smtp_url: SecretStr = SecretStr("")
+    mail_from: str = ""
     docs_enabled: bool = True
     jobs_in_server: bool = False
     example_routes: bool | None = None  # unset: only in embedded mode
@@ -89,6 +93,15 @@ class Settings(BaseSettings):
         if self.storage_url == "memory:":
             return "memory"
         return "s3" if self.storage_url.startswith("s3:") else "filesystem"
+
+    @property
+    def notifier(self) -> Literal["log", "smtp"]:
+        return "smtp" if self.smtp_url.get_secret_value() else "log"
+
+    @property
+    def home(self) -> str:
+        """Where the links in mails lead: what is shown to users, or else the service's own page."""
+        return self.public_url or f"http://{self.host}:{self.port}/docs"
 
     @property
     def files_folder(self) -> Path:
@@ -156,6 +169,29 @@ class Settings(BaseSettings):
             return value
         raise ValueError("must be file: and a folder, such as file:var/files or file:/srv/files, or s3://bucket/prefix")
 
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, value: str) -> str:
+        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+            raise ValueError("must begin with http:// or https:// and name a host")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not names_a_mail_server(value.get_secret_value()):
+            raise ValueError(
+                "must be such as smtp://host:port or smtps://user:password@host, special characters as %40"
+            )
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if value and not is_a_sender(value):
+            raise ValueError("must be one address, such as Taskwell <tasks@example.org>")
+        return value
+
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         secret = self.secret_key.get_secret_value()
@@ -171,6 +207,8 @@ class Settings(BaseSettings):
             raise ValueError("TASKWELL_SECRET_KEY must be set when the database is not SQLite")
         if secret and len(secret.encode()) < SECRET_BYTES:
             raise ValueError(f"TASKWELL_SECRET_KEY must have at least {SECRET_BYTES} bytes")
+        if self.notifier == "smtp" and not self.mail_from:
+            raise ValueError("TASKWELL_SMTP_URL needs TASKWELL_MAIL_FROM, the address that mails come from")
         return self
 
     @model_validator(mode="after")

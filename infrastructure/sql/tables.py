@@ -157,7 +157,7 @@ jobs = _table(
     "jobs",
     Column("id", Id, primary_key=True),
     Column("name", String(100), nullable=False),
-    Column("arguments", Text, nullable=False),  # JSON: a list and a dict
+    Column("arguments", Text, nullable=False),  # JSON: a list, a dict, and the key of the job
     Column("attempts", Integer, nullable=False, default=0),
     Column("due_at", UtcDateTime),  # none: at once
     Column("failed_at", UtcDateTime),  # set once it is buried

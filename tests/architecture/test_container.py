@@ -28,10 +28,22 @@ DATABASES = {
 }
 CACHES = {"memory": "", "redis": "redis://localhost"}
 STORAGES = {"memory": "memory:", "filesystem": "file:never-opened", "s3": "s3://bucket/prefix"}
-LAZY = {"aiosqlite", "alembic", "asyncpg", "obstore", "pgqueuer", "redis", "sqlalchemy", "typer", "uvicorn"}
+MAIL: dict[str, Any] = {"smtp_url": "smtp://localhost", "mail_from": "tasks@example.org"}
+LAZY = {
+    "aiosmtplib",
+    "aiosqlite",
+    "alembic",
+    "asyncpg",
+    "obstore",
+    "pgqueuer",
+    "redis",
+    "sqlalchemy",
+    "typer",
+    "uvicorn",
+}
 
 # A queue may hold a job of each of these names: one that is renamed would never be done.
-JOB_NAMES = {"mail-task-created", "mail-task-completed", "remove-file-contents"}
+JOB_NAMES = {"mail-welcome", "mail-task-created", "mail-task-completed", "remove-file-contents"}
 
 BUILD = """
 import json, sys
@@ -85,6 +97,12 @@ async def test_every_provider_can_be_built(container: Container) -> None:
     for name, provider in container.providers.items():
         if name not in pointless:
             assert provider() is not None, name
+
+
+async def test_mails_go_to_the_log_until_there_is_a_server_for_them() -> None:
+    chosen = choose("memory", "memory", "memory")
+    notifiers = [Container(settings=Settings(**chosen, **mail)).notifier() for mail in ({}, MAIL)]
+    assert [type(notifier).__name__ for notifier in notifiers] == ["LogNotifier", "SmtpNotifier"]
 
 
 async def test_every_use_case_is_in_the_container(container: Container) -> None:

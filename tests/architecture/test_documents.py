@@ -10,7 +10,14 @@ from infrastructure.settings import Settings
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Names of a worked example or of the tutorials, which are not meant to be here.
-EXAMPLES = {"tests/test_main.py", "tests/api/test_snooze.py", "TASKWELL_LIMIT_EXPORT"}
+EXAMPLES = {
+    "tests/test_main.py",
+    "tests/api/test_snooze.py",
+    "TASKWELL_LIMIT_EXPORT",
+    "infrastructure/webhook.py",
+    "tests/contract/test_webhook.py",
+    "TASKWELL_CHAT_WEBHOOK",
+}
 FOLDERS = "interfaces|application|domain|infrastructure|tests|docs|benchmarks"
 SETTINGS = {f"TASKWELL_{name.upper()}" for name in Settings.model_fields}
 NAME = re.compile(r"TASKWELL_[A-Z0-9_]+[A-Z0-9]")

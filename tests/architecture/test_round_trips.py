@@ -78,7 +78,7 @@ ROUTES: dict[str, tuple[Prepare, list[str], list[str]]] = {
     "GET /health/ready": (to("/health/ready"), ["SELECT"], ["PING"]),
     "GET /metrics": (to("/metrics"), [], []),
     # The version of the statistics has a row of its own: each write changes it, and an account hardly ever changes.
-    "POST /auth/register": (registration, write("INSERT users", "INSERT usage"), RATES),
+    "POST /auth/register": (registration, write("INSERT users", "INSERT usage", JOB), RATES),
     # The rates of the account can only be counted once the body is read.
     "POST /auth/login": (login("/auth/login", "json"), ["SELECT users"], RATES * 2),
     "POST /auth/token": (login("/auth/token", "data"), ["SELECT users"], RATES * 2),

@@ -14,7 +14,7 @@ from pgqueuer import Queries
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
 from infrastructure.clock import utc_now
-from infrastructure.jobs import MAX_DELIVERIES, exponential
+from infrastructure.jobs import MAX_DELIVERIES, exponential, job_key
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.jobs import MemoryJobStore
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
@@ -75,6 +75,23 @@ class Wait:
         self.started.put_nowait(self.calls)
         await self.may_end.wait()
         self.ended += 1
+
+
+@dataclass
+class AskForKey:
+    """Asks for the key of its job, after a while too, and then fails a number of times."""
+
+    job_name: ClassVar[str] = "ask-for-key"
+    times: int
+    keys: dict[str, list[str]] = field(default_factory=lambda: {"one": [], "two": []})
+
+    async def __call__(self, name: str) -> None:
+        key = job_key()
+        await asyncio.sleep(0)  # the other job asks meanwhile
+        assert job_key() == key
+        self.keys[name].append(key)
+        if len(self.keys[name]) <= self.times:
+            raise OSError
 
 
 @dataclass
@@ -154,6 +171,23 @@ async def test_a_job_of_an_unknown_name_is_buried(service: Service) -> None:
     async with service.running(Tell()):
         await service.enqueue(Unknown)
         await service.becomes(service.buried, [("nobody-knows-me", "unknown job")])
+
+
+async def test_a_job_has_one_key_at_all_its_deliveries_and_no_other_job_has_it(service: Service) -> None:
+    ask = AskForKey(times=2)
+    async with service.running(ask):
+        async with service.work.write() as tx:
+            await tx.jobs.enqueue(AskForKey, "one")
+            await tx.jobs.enqueue(AskForKey, "two")
+        await service.becomes(service.stored, 0)
+    one, two = ask.keys["one"], ask.keys["two"]
+    assert (len(one), len(two)) == (3, 3)
+    assert (len({*one}), len({*two}), len({*one, *two})) == (1, 1, 2)
+
+
+def test_where_no_job_runs_there_is_no_key() -> None:
+    with pytest.raises(LookupError):
+        job_key()
 
 
 async def test_two_runners_share_the_jobs_and_each_runs_once(service: Service) -> None:

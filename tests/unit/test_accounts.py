@@ -52,6 +52,13 @@ async def test_who_registers_can_log_in_and_is_known_by_the_token(
         assert await GetUser(work)(await tokens(access.token)) == user
 
 
+async def test_who_registers_is_welcomed_and_who_cannot_is_not(work: Work, register: Register) -> None:
+    user = await register(**ANNA)
+    with pytest.raises(UsernameTaken):
+        await register(**{**ANNA, "email": "other@example.org"})
+    assert work.jobs() == [("mail-welcome", [user.id])]
+
+
 async def test_a_token_ends_with_its_time(register: Register, login: Login) -> None:
     await register(**ANNA)
     access = await login(username="Anna", password=PASSWORD)

@@ -1,13 +1,16 @@
 """What users are told by mail."""
 
 from dataclasses import dataclass, field
+from textwrap import dedent
 
 import pytest
 
-from application.notices import MailTaskCompleted, MailTaskCreated
+from application.notices import Mailing, MailTaskCompleted, MailTaskCreated, MailWelcome
 from application.ports import Mail
 from domain.user import User, UserId
 from tests.unit.memory import Work
+
+HOME = "https://tasks.example.org/?a=1&b=2"
 
 
 @dataclass
@@ -28,27 +31,88 @@ def post() -> Post:
     return Post()
 
 
-async def test_a_new_task(work: Work, owner: User, post: Post) -> None:
-    await MailTaskCreated(work, post)(owner.id, "Write the report")
-    assert post.sent == [Mail(owner.email, "New task: Write the report", "You have a new task: Write the report")]
+@pytest.fixture
+def mailing(work: Work, post: Post) -> Mailing:
+    return Mailing(work, post, lambda: "the-key", HOME)
 
 
-async def test_completed_tasks(work: Work, owner: User, post: Post) -> None:
-    mail = MailTaskCompleted(work, post)
+def text(owner: User, body: str) -> str:
+    return f"Hello {owner.username},\n\n{body}\n\nTaskwell, {HOME}\n"
+
+
+def body_of(mail: Mail) -> str:
+    """What is between the greeting and the link of the HTML part."""
+    return mail.html.split(",</p>\n")[1].split('\n<p><a href="')[0]
+
+
+async def test_a_welcome(owner: User, mailing: Mailing, post: Post) -> None:
+    await MailWelcome(mailing)(owner.id)
+    (mail,) = post.sent
+    assert (mail.key, mail.to, mail.subject) == ("the-key", owner.email, "Welcome to Taskwell")
+    said = "your account is ready. A mail will tell you of each new task, and of what you completed."
+    assert mail.text == text(owner, said)
+    assert mail.html == dedent(f"""\
+        <!doctype html>
+        <html lang="en">
+        <head><meta charset="utf-8"></head>
+        <body>
+        <p>Hello {owner.username},</p>
+        <p>{said}</p>
+        <p><a href="https://tasks.example.org/?a=1&amp;b=2">Taskwell</a></p>
+        </body>
+        </html>
+        """)
+
+
+async def test_a_new_task(owner: User, mailing: Mailing, post: Post) -> None:
+    await MailTaskCreated(mailing)(owner.id, "Write the report")
+    (mail,) = post.sent
+    assert (mail.key, mail.to, mail.subject) == ("the-key", owner.email, "New task: Write the report")
+    assert mail.text == text(owner, "you have a new task: Write the report")
+    assert body_of(mail) == "<p>you have a new task: <strong>Write the report</strong></p>"
+
+
+async def test_completed_tasks(owner: User, mailing: Mailing, post: Post) -> None:
+    mail = MailTaskCompleted(mailing)
     await mail(owner.id, ["Read"])
     await mail(owner.id, ["Read", "Write"])
-    assert post.sent == [
-        Mail(owner.email, "Done: Read", "You completed:\nRead"),
-        Mail(owner.email, "Done: 2 tasks", "You completed:\nRead\nWrite"),
+    assert [(sent.to, sent.subject) for sent in post.sent] == [
+        (owner.email, "Done: Read"),
+        (owner.email, "Done: 2 tasks"),
+    ]
+    assert [sent.text for sent in post.sent] == [
+        text(owner, "you completed:\n- Read"),
+        text(owner, "you completed:\n- Read\n- Write"),
+    ]
+    assert [body_of(sent) for sent in post.sent] == [
+        "<p>you completed:</p>\n<ul>\n<li>Read</li>\n</ul>",
+        "<p>you completed:</p>\n<ul>\n<li>Read</li>\n<li>Write</li>\n</ul>",
     ]
 
 
-async def test_nobody_is_told_of_an_account_that_is_gone(work: Work, post: Post) -> None:
-    await MailTaskCreated(work, post)(UserId(7), "Write the report")
-    await MailTaskCompleted(work, post)(UserId(7), ["Write the report"])
+async def test_a_title_is_a_text_and_never_markup_nor_a_place_for_a_value(
+    owner: User, mailing: Mailing, post: Post
+) -> None:
+    title = "<script>alert('$home')</script> & \"$username\" {0} 100%"
+    escaped = "&lt;script&gt;alert(&#x27;$home&#x27;)&lt;/script&gt; &amp; &quot;$username&quot; {0} 100%"
+    await MailTaskCreated(mailing)(owner.id, title)
+    await MailTaskCompleted(mailing)(owner.id, [title])
+    created, completed = post.sent
+    assert (created.subject, completed.subject) == (f"New task: {title}", f"Done: {title}")
+    assert created.text == text(owner, f"you have a new task: {title}")
+    assert completed.text == text(owner, f"you completed:\n- {title}")
+    assert body_of(created) == f"<p>you have a new task: <strong>{escaped}</strong></p>"
+    assert body_of(completed) == f"<p>you completed:</p>\n<ul>\n<li>{escaped}</li>\n</ul>"
+
+
+async def test_nobody_is_told_of_an_account_that_is_gone(mailing: Mailing, post: Post) -> None:
+    await MailWelcome(mailing)(UserId(7))
+    await MailTaskCreated(mailing)(UserId(7), "Write the report")
+    await MailTaskCompleted(mailing)(UserId(7), ["Write the report"])
     assert post.sent == []
 
 
-async def test_a_mail_that_cannot_be_sent_fails_its_job(work: Work, owner: User) -> None:
+async def test_a_mail_that_cannot_be_sent_fails_its_job(owner: User, mailing: Mailing, post: Post) -> None:
+    post.fails = True
     with pytest.raises(ConnectionRefusedError):
-        await MailTaskCreated(work, Post(fails=True))(owner.id, "Write the report")
+        await MailTaskCreated(mailing)(owner.id, "Write the report")

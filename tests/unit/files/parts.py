@@ -1,6 +1,7 @@
 """What the use cases on files are tested with: a database and a storage that can be lost, and a sender."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -47,8 +48,8 @@ class Work(MemoryUnitOfWork):
         if self.lost_after_commit:
             raise DatabaseAway
 
-    def jobs(self) -> list[tuple[str, str]]:
-        return [(job.name, job.arguments) for job in self.database.snapshot().jobs.values()]
+    def jobs(self) -> list[tuple[str, list[object]]]:
+        return [(job.name, json.loads(job.arguments)[0]) for job in self.database.snapshot().jobs.values()]
 
 
 class Storage(MemoryStorage):

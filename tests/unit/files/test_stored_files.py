@@ -13,7 +13,6 @@ from application.files import (
 from domain.file import FileContentMissing, FileNotFound
 from domain.task import Task, TaskNotFound
 from domain.user import UserId
-from infrastructure.jobs import pack
 from tests.examples import stored_task, stored_user
 from tests.unit.files.parts import Sent, Storage, Work, files_of
 
@@ -25,7 +24,7 @@ async def test_a_deleted_file_is_gone_at_once_and_its_bytes_by_the_job(
     other = await upload(task.owner_id, task.id, Sent())
     await DeleteFile(work)(task.owner_id, file.id)
     assert await files_of(work, task) == [other]
-    assert work.jobs() == [("remove-file-contents", pack(([file.stored_name],), {}))]
+    assert work.jobs() == [("remove-file-contents", [[file.stored_name]])]
     for _ in range(2):
         await RemoveFileContents(storage)([file.stored_name])
         assert storage.names() == [other.stored_name]
