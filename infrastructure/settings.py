@@ -14,10 +14,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.file_type import FILE_TYPES
+from infrastructure.kept_secret import SECRET_BYTES, kept_secret
 from infrastructure.mail_values import is_a_sender, names_a_mail_server
 
 VAR = Path("var")  # what an embedded service keeps beside its database
-SECRET_BYTES = 32
 
 
 class Settings(BaseSettings):
@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         """What signs tokens and cursors: the key that is set, or one made once and kept beside the database."""
         if given := self.secret_key.get_secret_value():
             return given
-        return secrets.token_urlsafe(SECRET_BYTES) if self.database == "memory" else _kept_secret(VAR / "secret-key")
+        return secrets.token_urlsafe(SECRET_BYTES) if self.database == "memory" else kept_secret(VAR / "secret-key")
 
     @field_validator("file_types", mode="before")
     @classmethod
@@ -246,13 +246,3 @@ def _comma_separated(value: object) -> tuple[object, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(value) if isinstance(value, tuple | list | set | frozenset) else (value,)
-
-
-def _kept_secret(path: Path) -> str:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_urlsafe(SECRET_BYTES))
-        draft.rename(path)  # in one step: a crash leaves no half secret behind
-    return path.read_text()

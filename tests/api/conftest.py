@@ -118,6 +118,12 @@ async def start(**settings: Any) -> AsyncIterator[Api]:
         yield Api(app, client)
 
 
+@pytest.fixture(autouse=True)
+def _patient_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of this is about the time that Redis is given; on a busy machine an answer may take longer."""
+    monkeypatch.setattr("infrastructure.redis.link.ANSWER_SECONDS", 10.0)
+
+
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     """On the memory adapters."""

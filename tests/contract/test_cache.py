@@ -29,6 +29,12 @@ async def valkey(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
         yield RedisCache(link)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of this is about the time that Redis is given; on a busy machine an answer may take longer."""
+    monkeypatch.setattr("infrastructure.redis.link.ANSWER_SECONDS", 10.0)
+
+
 @pytest.fixture(params=[memory, valkey], ids=lambda make: make.__name__)
 async def cache(request: pytest.FixtureRequest) -> AsyncIterator[Cache]:
     async with request.param(request) as cache:
