@@ -16,7 +16,11 @@ from tests.e2e.service import Service, clean_environment
 TASKWELL = (sys.executable, "-m", "interfaces.cli.main")
 SECRET = {"TASKWELL_SECRET_KEY": "s" * 40}
 PASSWORD = "correct horse battery"
-PLENTY = {f"TASKWELL_LIMIT_{name}": "1000000/hour" for name in ("DEFAULT", "TASK_CREATE", "UPLOAD", "BULK", "LOGIN")}
+UNLIMITED = ("DEFAULT", "TASK_CREATE", "UPLOAD", "BULK", "LOGIN", "REGISTER")
+PLENTY = {f"TASKWELL_LIMIT_{name}": "1000000/hour" for name in UNLIMITED}
+    f"TASKWELL_LIMIT_{name}": "1000000/hour"
+    for name in ("DEFAULT", "TASK_CREATE", "UPLOAD", "BULK", "LOGIN", "REGISTER")
+}
 
 
 def embedded(folder: Path) -> dict[str, str]:
