@@ -18,9 +18,6 @@ SECRET = {"TASKWELL_SECRET_KEY": "s" * 40}
 PASSWORD = "correct horse battery"
 UNLIMITED = ("DEFAULT", "TASK_CREATE", "UPLOAD", "BULK", "LOGIN", "REGISTER")
 PLENTY = {f"TASKWELL_LIMIT_{name}": "1000000/hour" for name in UNLIMITED}
-    f"TASKWELL_LIMIT_{name}": "1000000/hour"
-    for name in ("DEFAULT", "TASK_CREATE", "UPLOAD", "BULK", "LOGIN", "REGISTER")
-}
 
 
 def embedded(folder: Path) -> dict[str, str]:
