@@ -61,8 +61,14 @@ async def lie(valkey: Valkey) -> None:
     valkey.do("FLUSHALL")
 
 
+# In one step: in between the service could put a value of its own there.
+PUT_A_LIST = "redis.call('DEL', KEYS[1]) return redis.call('RPUSH', KEYS[1], 'a list')"
+
+
 def _lie_once(valkey: Valkey, number: int) -> None:
-    keys = sorted(key for key in _keys(valkey, "stats:*") if b":lock:" not in key)
+    keys = sorted(
+        key for key in _keys(valkey, "stats:*") if b":lock:" not in key and valkey.do("TYPE", key) == b"string"
+    )
     values = [valkey.do("GET", key) for key in keys]
     for key, other in zip(keys, values[1:] + values[:1], strict=True):
         lies: list[Any] = [other, b"\xff garbage", b"", b'{"total": 1}', str(other).encode()[:-5]]
@@ -70,8 +76,7 @@ def _lie_once(valkey: Valkey, number: int) -> None:
     for key in _keys(valkey, "LIMITER/*")[: number % 3]:
         valkey.do("SET", key, "many", "KEEPTTL")
     if keys and number % 5 == 0:
-        valkey.do("DEL", keys[0])
-        valkey.do("RPUSH", keys[0], "a list")
+        valkey.do("EVAL", PUT_A_LIST, 1, keys[0])
 
 
 def _keys(valkey: Valkey, pattern: str) -> list[bytes]:
@@ -111,5 +116,5 @@ async def test_answers_stay_right_and_quick(
     assert len(traffic.seconds["fault"]) > 100
     assert "traceback" not in log.lower()
     assert slowest["fault"] - slowest["calm"] < 0.3
-    assert health["fault"] < 0.1 + health["calm"]  # which is next to nothing where there is nothing else to do
+    assert health["fault"] < 0.1
     assert back < 2
