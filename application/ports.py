@@ -1,15 +1,17 @@
 """What the application needs from the outside world, each with its promise. One page, read it first."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar, ParamSpec, Protocol
+from typing import ClassVar, Literal, ParamSpec, Protocol, TypeAlias
 
 from domain.errors import Exhausted, Unavailable
 from domain.file import FileRepository
+from domain.reminder import ReminderRepository
 from domain.stats import StatsRepository
 from domain.task import TaskRepository
+from domain.upload import UploadRepository
 from domain.user import User, UserId, UserRepository
 
 P = ParamSpec("P")
@@ -57,6 +59,20 @@ class JobQueue(Protocol):
         """Call this use case soon after the commit: at least once, with retries; never after a rollback."""
         ...
 
+    def configure(self, *, delay: timedelta = timedelta(), unique: str | None = None, priority: int = 0) -> "JobQueue":
+        """A queue whose jobs start after `delay`, and of those that are due the higher `priority` first.
+
+        With `unique`, enqueueing does nothing while a job with the same text waits or runs, whatever its kind.
+        """
+        ...
+
+
+class Schedules(Protocol):
+    async def take(self, name: str, tick: int) -> bool:
+        """Whether this tick is later than any that was taken under this name; then it is taken with this write, and by
+        nobody else."""
+        ...
+
 
 class JobKey(Protocol):
     def __call__(self) -> str:
@@ -78,6 +94,12 @@ class Transaction(Protocol):
     def files(self) -> FileRepository: ...
     @property
     def stats(self) -> StatsRepository: ...
+    @property
+    def uploads(self) -> UploadRepository: ...
+    @property
+    def reminders(self) -> ReminderRepository: ...
+    @property
+    def schedules(self) -> Schedules: ...
     @property
     def jobs(self) -> JobQueue: ...
 
@@ -126,6 +148,17 @@ class Cache(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """Bytes in the storage; `written_at` is when the last of them came. What is not `complete` has no name yet that it
+    could be read under."""
+
+    name: str
+    size: int
+    written_at: datetime
+    complete: bool = True
+
+
 class FileStorage(Protocol):
     """Bytes under names of ours. Raise `StorageAway` or `StorageFull` where the outside fails."""
 
@@ -149,6 +182,11 @@ class FileStorage(Protocol):
 
     async def delete(self, name: str) -> None:
         """Do nothing if there is no such name."""
+        ...
+
+    async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
+        """Up to `limit` of what it holds, uploads that are not finished or never will be included, whose names follow
+        `after` in the order of code points. `delete` takes each of them. Things that are not ours are left out."""
         ...
 
     async def ping(self) -> None:
@@ -224,3 +262,56 @@ class RateStore(Protocol):
         room are not `allowed`. Exact for any number of callers and processes while the store answers.
         """
         ...
+
+
+JobState: TypeAlias = Literal["waiting", "running", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as an operator sees it. `error` is the type of what it raised last; `arguments` is JSON, and may hold what
+    users wrote."""
+
+    id: int
+    name: str
+    state: JobState
+    attempts: int
+    priority: int
+    enqueued_at: datetime
+    due_at: datetime
+    error: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobDepth:
+    """How many jobs of one kind are in a state, and since when the oldest of them has been due."""
+
+    name: str
+    state: JobState
+    count: int
+    oldest: datetime
+
+
+class JobRecords(Protocol):
+    """The jobs that are stored: what waits, runs, or lies dead. Done jobs are gone. Raise `DatabaseAway`."""
+
+    async def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[JobRecord]:
+        """Oldest first."""
+        ...
+
+    async def find(self, job_id: int) -> JobRecord | None: ...
+
+    async def retry(self, job_ids: Sequence[int] | None = None) -> int:
+        """Send dead jobs, these or all, back to the queue with all their attempts. Return how many there were."""
+        ...
+
+    async def purge(self, *, dead_before: datetime) -> int:
+        """Forget the jobs that died before. Return how many there were."""
+        ...
+
+    async def prune(self, *, before: datetime) -> None:
+        """Forget what is kept about jobs that were done before, if anything is."""
+        ...
+
+    async def depths(self) -> Sequence[JobDepth]: ...

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
@@ -75,6 +76,7 @@ class Tags(TypeDecorator[tuple[str, ...]]):
 Id = BigInteger().with_variant(Integer, "sqlite")
 # Both compare these by code point, like Python: PostgreSQL's default collation would depend on the host.
 ByCodePoint = Text().with_variant(Text(collation="C"), "postgresql")
+StoredName = String(255).with_variant(String(255, collation="C"), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -134,6 +136,12 @@ tasks = _table(
     Index(None, "owner_id", "due_at", "id"),
     Index(None, "owner_id", "priority", "id"),
     Index(None, "owner_id", "completed_at", "due_at"),  # counts what is pending and due without a look at the rows
+    Index(  # finds what is due soon, of all users
+        "ix_tasks_due_at",
+        "due_at",
+        postgresql_where=text("completed_at IS NULL"),
+        sqlite_where=text("completed_at IS NULL"),
+    ),
     Index("ix_tasks_tags", "tags", postgresql_using="gin").ddl_if(dialect="postgresql"),
 )
 
@@ -143,13 +151,41 @@ files = _table(
     Column("task_id", ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
     Column("owner_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("original_filename", String(255), nullable=False),
-    Column("stored_name", String(255), nullable=False, unique=True),
+    Column("stored_name", StoredName, nullable=False, unique=True),
     Column("content_type", String(100), nullable=False),
     Column("file_size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("uploaded_at", UtcDateTime, nullable=False),
     Index(None, "task_id", "id"),
     Index(None, "owner_id"),
+)
+
+# Uploads under way. `reserved` counts towards the quota of the owner for as long as `seen_at` is fresh.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("stored_name", StoredName, primary_key=True),
+    Column("owner_id", ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Index(None, "owner_id"),
+)
+
+# The last reminder of each kind that was given for a task, and the moment that it was about.
+reminders = Table(
+    "reminders",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("hours_ahead", Integer, primary_key=True, autoincrement=False),
+    Column("due_at", UtcDateTime, nullable=False),
+)
+
+# The last tick of each schedule.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("tick", BigInteger, nullable=False),
 )
 
 # Of the embedded service only; on PostgreSQL the jobs are pgqueuer's.
@@ -159,8 +195,11 @@ jobs = _table(
     Column("name", String(100), nullable=False),
     Column("arguments", Text, nullable=False),  # JSON: a list, a dict, and the key of the job
     Column("attempts", Integer, nullable=False, default=0),
+    Column("priority", Integer, nullable=False, default=0, server_default="0"),
+    Column("unique_key", String(255)),  # none once it is buried
     Column("due_at", UtcDateTime),  # none: at once
     Column("failed_at", UtcDateTime),  # set once it is buried
     Column("error", String(200)),
     Column("enqueued_at", UtcDateTime, nullable=False, default=lambda: datetime.now(UTC)),
+    Index("uq_jobs_unique_key", "unique_key", unique=True),
 )

@@ -88,7 +88,7 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 
 async def schema_of(engine: AsyncEngine) -> list[str]:
-    """Without Alembic's own table. Columns and constraints may come in any order."""
+    """Without Alembic's own table. Columns and constraints may come in any order; who was renamed, is quoted."""
     async with engine.connect() as conn:
         parts = [part for query in SCHEMA[conn.dialect.name] for part in await conn.scalars(text(query))]
     lines = [
@@ -97,7 +97,7 @@ async def schema_of(engine: AsyncEngine) -> list[str]:
         for line in (part or "").splitlines()
         if "alembic_version" not in part
     ]
-    return sorted(lines)
+    return sorted(line.replace('"', "") for line in lines)
 
 
 async def create_as_declared(engine: AsyncEngine) -> None:
