@@ -41,6 +41,7 @@ class MailServer:
     received: list[Received] = field(default_factory=list)
     logins: list[bool] = field(default_factory=list)
     stalled: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)  # ends what was stalled, well
     transports: list[asyncio.WriteTransport] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,7 +77,8 @@ class MailServer:
             self.stalled.set()
             if reply == DROP:
                 transport_of(server).abort()
-            await asyncio.Event().wait()  # ended with the connection
+            await self.go_on.wait()  # or ended with the connection
+            return well
         return reply
 
 
