@@ -21,6 +21,7 @@ TOOLS = {  # any other word is for the `taskwell` program, and none at all means
     "faults": ["pytest tests/faults -n0"],
     "check": ["ruff check", "ruff format --check", "mypy", "lint-imports"],
     "bench": ["python -m benchmarks"],
+    "crash": ["python -m tests.crash"],
 }
 
 
