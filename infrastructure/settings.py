@@ -1,21 +1,16 @@
 """All configuration, from the environment or `.env`, read once."""
 
-import re
 import secrets
 from functools import cached_property
 from importlib.util import find_spec
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
-from limits import parse_many
-from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from domain.file_type import FILE_TYPES
+from infrastructure import setting_values as values
 from infrastructure.kept_secret import SECRET_BYTES, kept_secret
-from infrastructure.mail_values import is_a_sender, names_a_mail_server
 
 VAR = Path("var")  # what an embedded service keeps beside its database
 
@@ -28,33 +23,31 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1)  # an empty one would be every address of the machine
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=256)
-    database_url: str = Field(default="sqlite+aiosqlite:///var/taskwell.db", repr=False)  # may hold a password
+    database_url: values.DatabaseUrl = "sqlite+aiosqlite:///var/taskwell.db"
     database_pool_size: int = Field(default=10, ge=1)
-    redis_url: str = Field(default="", repr=False)  # likewise
-    storage_url: str = "file:var/files"
+    redis_url: values.RedisUrl = ""
+    storage_url: values.StorageUrl = "file:var/files"
     s3_endpoint_url: str = Field(default="", pattern=r"^(https?://[^/]+/?)?$")
     s3_region: str = "us-east-1"
     s3_access_key_id: str = ""
     s3_secret_access_key: SecretStr = SecretStr("")
     secret_key: SecretStr = SecretStr("")
     max_file_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
-    file_types: Annotated[frozenset[str], NoDecode] = frozenset(
-        "jpg jpeg png gif webp pdf doc docx xlsx txt csv md".split()
-    )
+    file_types: values.FileTypes = frozenset("jpg jpeg png gif webp pdf doc docx xlsx txt csv md".split())
     user_quota_bytes: int = Field(default=1024**3, ge=0)
     stats_ttl_seconds: int = Field(default=300, ge=1, le=366 * 86_400)
     rate_limits_enabled: bool = True
-    limit_login: str = "5/minute;20/hour"
-    limit_register: str = "10/hour"
-    limit_task_create: str = "100/hour"
-    limit_upload: str = "20/hour"
-    limit_bulk: str = "50/hour"
-    limit_default: str = "1000/hour"
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    limit_login: values.Rates = "5/minute;20/hour"
+    limit_register: values.Rates = "10/hour"
+    limit_task_create: values.Rates = "100/hour"
+    limit_upload: values.Rates = "20/hour"
+    limit_bulk: values.Rates = "50/hour"
+    limit_default: values.Rates = "1000/hour"
+    trusted_proxies: values.Networks = ()
     root_path: str = ""
-    public_url: str = ""
-    smtp_url: SecretStr = SecretStr("")
-    mail_from: str = ""
+    public_url: values.WebAddress = ""
+    smtp_url: values.MailServer = SecretStr("")
+    mail_from: values.Sender = ""
     docs_enabled: bool = True
     jobs_in_server: bool = False
     example_routes: bool | None = None  # unset: only in embedded mode
@@ -64,12 +57,12 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> Literal["memory", "sqlite", "postgresql"]:
-        return _DATABASES[self.database_url.partition(":")[0]]
+        return values.DATABASES[self.database_url.partition(":")[0]]
 
     @property
     def lock_file(self) -> Path:
         """Held by the one process that serves an SQLite database."""
-        return Path(f"{_file_of(self.database_url)}.lock")
+        return Path(f"{values.file_of(self.database_url)}.lock")
 
     @property
     def embedded(self) -> bool:
@@ -123,75 +116,6 @@ class Settings(BaseSettings):
             return given
         return secrets.token_urlsafe(SECRET_BYTES) if self.database == "memory" else kept_secret(VAR / "secret-key")
 
-    @field_validator("file_types", mode="before")
-    @classmethod
-    def _known_types(cls, value: object) -> object:
-        types = frozenset(str(kind).lower() for kind in _comma_separated(value))
-        if unknown := sorted(types - FILE_TYPES.keys()):
-            raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(FILE_TYPES))}")
-        return types
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _networks(cls, value: object) -> object:
-        return tuple(ip_network(str(network)) for network in _comma_separated(value))
-
-    @field_validator(
-        "limit_login", "limit_register", "limit_task_create", "limit_upload", "limit_bulk", "limit_default"
-    )
-    @classmethod
-    def _rates(cls, value: str) -> str:
-        parse_many(value)
-        return value
-
-    @field_validator("database_url")
-    @classmethod
-    def _known_database(cls, value: str) -> str:
-        if value.partition(":")[0] not in _DATABASES:
-            raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
-        if value.startswith("sqlite") and _file_of(value) in {"", ":memory:"}:
-            raise ValueError("must name a file; memory: is the database that forgets everything at its end")
-        return value
-
-    @field_validator("redis_url")
-    @classmethod
-    def _known_redis(cls, value: str) -> str:
-        if value and value.partition("://")[0] not in {"redis", "rediss", "unix"}:
-            raise ValueError("must begin with redis://")
-        return value
-
-    @field_validator("storage_url")
-    @classmethod
-    def _known_storage(cls, value: str) -> str:
-        if value == "memory:" or re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w!.*'()/-]*)?", value):
-            return value
-        if value.startswith("file:") and not value.startswith("file://") and value != "file:":
-            return value
-        raise ValueError("must be file: and a folder, such as file:var/files or file:/srv/files, or s3://bucket/prefix")
-
-    @field_validator("public_url")
-    @classmethod
-    def _web_address(cls, value: str) -> str:
-        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
-            raise ValueError("must begin with http:// or https:// and name a host")
-        return value
-
-    @field_validator("smtp_url")
-    @classmethod
-    def _mail_server(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not names_a_mail_server(value.get_secret_value()):
-            raise ValueError(
-                "must be such as smtp://host:port or smtps://user:password@host, special characters as %40"
-            )
-        return value
-
-    @field_validator("mail_from")
-    @classmethod
-    def _sender(cls, value: str) -> str:
-        if value and not is_a_sender(value):
-            raise ValueError("must be one address, such as Taskwell <tasks@example.org>")
-        return value
-
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         secret = self.secret_key.get_secret_value()
@@ -228,21 +152,3 @@ class Settings(BaseSettings):
                 " as in pip install '.[s3]'"
             )
         return self
-
-
-_DATABASES: dict[str, Literal["memory", "sqlite", "postgresql"]] = {
-    "memory": "memory",
-    "sqlite+aiosqlite": "sqlite",
-    "postgresql+asyncpg": "postgresql",
-}
-
-
-def _file_of(database_url: str) -> str:
-    """Three slashes are before a relative path, four before an absolute one."""
-    return urlsplit(database_url).path[1:]
-
-
-def _comma_separated(value: object) -> tuple[object, ...]:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(value) if isinstance(value, tuple | list | set | frozenset) else (value,)

@@ -1,0 +1,117 @@
+"""What the values of single settings may be. A value is never repeated in what is said of it: it may hold a secret."""
+
+import re
+from email.utils import getaddresses
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from email_validator import validate_email
+from limits import parse_many
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from domain.file_type import FILE_TYPES
+
+DATABASES: dict[str, Literal["memory", "sqlite", "postgresql"]] = {
+    "memory": "memory",
+    "sqlite+aiosqlite": "sqlite",
+    "postgresql+asyncpg": "postgresql",
+}
+
+
+def file_of(database_url: str) -> str:
+    """Three slashes are before a relative path, four before an absolute one."""
+    return urlsplit(database_url).path[1:]
+
+
+def _database(url: str) -> str:
+    if url.partition(":")[0] not in DATABASES:
+        raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+    if url.startswith("sqlite") and file_of(url) in {"", ":memory:"}:
+        raise ValueError("must name a file; memory: is the database that forgets everything at its end")
+    return url
+
+
+def _redis(url: str) -> str:
+    if url and url.partition("://")[0] not in {"redis", "rediss", "unix"}:
+        raise ValueError("must begin with redis://")
+    return url
+
+
+def _storage(url: str) -> str:
+    if url == "memory:" or re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+[a-z0-9](/[\w!.*'()/-]*)?", url):
+        return url
+    if url.startswith("file:") and not url.startswith("file://") and url != "file:":
+        return url
+    raise ValueError("must be file: and a folder, such as file:var/files or file:/srv/files, or s3://bucket/prefix")
+
+
+def _file_types(types: frozenset[str]) -> frozenset[str]:
+    known = frozenset(kind.lower() for kind in types)
+    if unknown := sorted(known - FILE_TYPES.keys()):
+        raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(FILE_TYPES))}")
+    return known
+
+
+def _rates(value: str) -> str:
+    parse_many(value)
+    return value
+
+
+def _web_address(url: str) -> str:
+    if url and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
+        raise ValueError("must begin with http:// or https:// and name a host")
+    return url
+
+
+def _mail_server(url: SecretStr) -> SecretStr:
+    if url.get_secret_value() and not _names_a_mail_server(url.get_secret_value()):
+        raise ValueError("must be such as smtp://host:port or smtps://user:password@host, special characters as %40")
+    return url
+
+
+def _names_a_mail_server(url: str) -> bool:
+    try:
+        server = urlsplit(url)
+        port = server.port
+    except ValueError:  # its text could show a part of the password
+        return False
+    known = server.scheme in {"smtp", "smtps"} and bool(server.hostname) and port != 0
+    rest = server.path.strip("/") or server.query or server.fragment
+    return known and bool(server.username) == bool(server.password) and not rest
+
+
+def _sender(value: str) -> str:
+    if value and not _is_a_sender(value):
+        raise ValueError("must be one address, such as Taskwell <tasks@example.org>")
+    return value
+
+
+def _is_a_sender(value: str) -> bool:
+    try:
+        ((_, address),) = getaddresses([value])
+        validate_email(address, check_deliverability=False, test_environment=True)
+    except ValueError:  # not one, or none
+        return False
+    return value.isprintable()
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    parts = _split(value)
+    return tuple(ip_network(str(part)) for part in parts) if isinstance(parts, list | tuple) else parts
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database), Field(repr=False)]  # it may hold a password
+RedisUrl = Annotated[str, AfterValidator(_redis), Field(repr=False)]  # likewise
+StorageUrl = Annotated[str, AfterValidator(_storage)]
+FileTypes = Annotated[frozenset[str], NoDecode, BeforeValidator(_split), AfterValidator(_file_types)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
+Rates = Annotated[str, AfterValidator(_rates)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+MailServer = Annotated[SecretStr, AfterValidator(_mail_server)]
+Sender = Annotated[str, AfterValidator(_sender)]
