@@ -1,15 +1,14 @@
 """Refused at the start: routes where it would get lost who asks, so that one user could get what is another's."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.security.base import SecurityBase
 
-from interfaces.http.caching import is_cached, is_personal, parts
-from interfaces.http.deps import current_user
+from interfaces.http.caching import is_cached, is_personal
+from interfaces.http.deps import current_user, parts
 from interfaces.http.routing import Route
 
 
@@ -36,9 +35,6 @@ def _mistakes(route: APIRoute, included: Dependant) -> Iterator[str]:
         yield "@cache needs to know the user; give the router route_class=Route, which finds out"
     if not asks and any(isinstance(call, SecurityBase) for call in all_calls):
         yield "@cache would share an answer behind a security scheme of its own; ask for the user by actor: Actor"
-    if lost := sorted(field.alias for part in own for field in _unseen(part)):
+    unseen = [field for part in own for field in (*part.header_params, *part.cookie_params, *part.body_params)]
+    if lost := sorted(field.alias for field in unseen):
         yield f"@cache tells answers apart by path, query and user; {', '.join(lost)} would be ignored"
-
-
-def _unseen(part: Dependant) -> list[Any]:
-    return [*part.header_params, *part.cookie_params, *part.body_params]
