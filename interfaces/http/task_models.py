@@ -11,7 +11,6 @@ from domain.task import (
     TAGS_MAX,
     TITLE_MAX,
     Priority,
-    Task,
     TaskChanges,
     TaskId,
     checked_tags,
@@ -110,10 +109,6 @@ class TaskOut(Out):
     completed_at: MomentOut | None
     version: int
     file_count: int
-
-    @classmethod
-    def of(cls, task: Task) -> "TaskOut":
-        return cls.model_validate(task, from_attributes=True)
 
 
 class TasksOut(Out):
