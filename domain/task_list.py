@@ -85,16 +85,14 @@ class TaskSort:
         return Position(value, task.id)
 
     def sorted(self, tasks: Sequence[Task]) -> list[Task]:
-        placed = sorted(((self.position(task), task) for task in tasks), key=self._key, reverse=self.descending)
-        return [task for _, task in placed]
+        return sorted(tasks, key=lambda task: self._key(self.position(task)), reverse=self.descending)
 
     def behind(self, task: Task, position: Position) -> bool:
         """Whether the task comes after the position in this order."""
-        here, there = self._key((self.position(task), task)), self._key((position, task))
+        here, there = self._key(self.position(task)), self._key(position)
         return here < there if self.descending else here > there
 
-    def _key(self, placed: tuple[Position, Task]) -> tuple[bool, SortValue, int]:
-        position, _ = placed
+    def _key(self, position: Position) -> tuple[bool, SortValue, int]:
         missing = position.value is None
         return (missing != self.descending, 0 if missing else position.value, position.id)
 

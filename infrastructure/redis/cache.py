@@ -152,10 +152,8 @@ class _Turn:
         """The value, if another process brings it in time; None if the turn is ours, or Redis is away."""
         now = asyncio.get_running_loop().time
         give_up_at, pause = now() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
-        keys, arguments = (
-            [self._envelope.key, self._lock],
-            [self._token, _milliseconds(LEASE_SECONDS), self._envelope.head],
-        )
+        keys = [self._envelope.key, self._lock]
+        arguments = [self._token, _milliseconds(LEASE_SECONDS), self._envelope.head]
         while now() < give_up_at:
             answer = await self._run(TAKE_TURN, keys, arguments)
             if answer != 0:

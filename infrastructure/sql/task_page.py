@@ -3,18 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    cast,
-    exists,
-    func,
-    literal,
-    or_,
-    select,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Select, and_, cast, exists, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from domain.task_list import Position, SortBy, TaskFilter, TaskQuery, TaskSort
@@ -73,9 +62,7 @@ def _behind(sort: TaskSort, position: Position) -> ColumnElement[bool]:
     later_id = tasks.c.id < position.id if sort.descending else tasks.c.id > position.id
     if position.value is None:  # among those without a date, which come last
         return and_(value.is_(None), later_id)
-    here, there = (
-        tuple_(value, tasks.c.id),
-        tuple_(literal(position.value, value.type), literal(position.id, tasks.c.id.type)),
-    )
+    here = tuple_(value, tasks.c.id)
+    there = tuple_(literal(position.value, value.type), literal(position.id, tasks.c.id.type))
     behind = here < there if sort.descending else here > there
     return or_(behind, value.is_(None)) if sort.by is SortBy.DUE_AT else behind

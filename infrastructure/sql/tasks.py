@@ -69,9 +69,8 @@ class SqlTaskRepository:
         return [found[task_id] for task_id in task_ids]
 
     async def page(self, query: TaskQuery, *, owner: UserId) -> list[Task]:
-        return [
-            _task(row) for row in await self._session.query(page(SELECT, query, owner, self._session.conn.dialect.name))
-        ]
+        statement = page(SELECT, query, owner, self._session.conn.dialect.name)
+        return [_task(row) for row in await self._session.query(statement)]
 
     async def save(self, task: Task) -> Task:
         before = self._locked.get(task.id) or (await self._latest([task]))[0]

@@ -1,6 +1,7 @@
 """Users in SQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select
@@ -25,20 +26,14 @@ class SqlUserRepository:
         self._session = session
 
     async def add(self, user: User) -> User:
-        row = {
-            "username": user.username,
-            "email": user.email,
-            "password_hash": user.password_hash,
-            "created_at": user.created_at,
-            "username_folded": user.username.casefold(),
-            "email_folded": user.email.casefold(),
-        }
+        row = {column.name: getattr(user, column.name) for column in COLUMNS if column.name != "id"}
+        row |= {"username_folded": user.username.casefold(), "email_folded": user.email.casefold()}
         inserted = await self._session.change(INSERT[self._session.conn.dialect.name], row)
         user_id = inserted.scalar_one_or_none()
         if user_id is None:
             raise EmailTaken if await self.find(user.username) is None else UsernameTaken
         await self._session.change(insert(usage), {"user_id": user_id, "version": 0, "file_bytes": 0})
-        return User(user.username, user.email, user.password_hash, user.created_at, UserId(user_id))
+        return replace(user, id=UserId(user_id))
 
     async def get(self, user_id: UserId) -> User:
         row = (await self._session.query(BY_ID, {"user_id": user_id})).one_or_none()

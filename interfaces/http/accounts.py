@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from application.accounts import GetUser, Login, Register
 from application.ports import AccessToken
 from domain.errors import Invalid
-from domain.user import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME, User, checked_username
+from domain.user import EMAIL_MAX, PASSWORD_MAX, PASSWORD_MIN, USERNAME, checked_username
 from interfaces.http.deps import Actor, Use
 from interfaces.http.document import can_refuse
 from interfaces.http.fields import In, MomentOut, Out, Text
@@ -65,10 +65,6 @@ class UserOut(Out):
     username: str
     email: str
     created_at: MomentOut
-
-    @classmethod
-    def of(cls, user: User) -> "UserOut":
-        return cls(id=user.id, username=user.username, email=user.email, created_at=user.created_at)
 
 
 class TokenOut(Out):

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial, wraps
 from http import HTTPStatus
@@ -13,10 +13,9 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 from fastapi.datastructures import DefaultPlaceholder
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, serialize_response
 
-from interfaces.http.deps import Use, current_user
+from interfaces.http.deps import Use, current_user, parts
 from interfaces.http.preconditions import not_modified
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
@@ -137,10 +136,3 @@ def _unpack(packed: bytes, now: datetime) -> tuple[Response, int]:
     made_at, tag, content_type = json.loads(head)
     response = Response(body, headers={"Content-Type": content_type, "ETag": tag})
     return response, max(0, int(now.timestamp() - made_at))
-
-
-def parts(dependant: Dependant) -> Iterator[Dependant]:
-    """The route itself and all that it depends on."""
-    yield dependant
-    for child in dependant.dependencies:
-        yield from parts(child)

@@ -1,8 +1,10 @@
 """How a route gets what it needs. Every dependency is async: a sync one would be a thread hop for each request."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BeforeValidator
 
@@ -24,6 +26,13 @@ else:
                 return request.app.state.use_cases[use_case]
 
             return Annotated[use_case, Depends(given)]
+
+
+def parts(dependant: Dependant) -> Iterator[Dependant]:
+    """A route itself and all that it depends on."""
+    yield dependant
+    for child in dependant.dependencies:
+        yield from parts(child)
 
 
 # Only for the docs page and its Authorize button: the route class has judged the token before.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -38,7 +38,12 @@ class In(BaseModel):
 
 
 class Out(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    @classmethod
+    def of(cls, thing: Any) -> Self:
+        """What is shown of it: its attributes of the same names."""
+        return cls.model_validate(thing)
 
 
 def _text(text: str) -> str:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 
 from application.files import DeleteFile, GetFile, ListFiles, OpenFile, UploadFile
-from domain.file import FileContentMissing, TaskFile
+from domain.file import FileContentMissing
 from interfaces.http.deps import Actor, FileIdPath, TaskIdPath, Use
 from interfaces.http.document import can_refuse
 from interfaces.http.downloads import download
@@ -44,10 +44,6 @@ class FileOut(Out):
     file_size: int
     sha256: str
     uploaded_at: MomentOut
-
-    @classmethod
-    def of(cls, file: TaskFile) -> "FileOut":
-        return cls.model_validate(file, from_attributes=True)
 
 
 class FileListOut(Out):

@@ -16,6 +16,11 @@ KeyFunc = Callable[..., str]
 
 NOTES = "__rate_limits__"
 
+# slowapi itself has no defaults for these.
+limits_of = partial(
+    LimitGroup, per_method=False, methods=None, error_message=None, exempt_when=None, cost=1, override_defaults=True
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Notes:
@@ -104,8 +109,6 @@ class Limiter(slowapi.Limiter):
             limit_value,
             key_func or self._key_func,
             lambda function: scope(_name(function)) if callable(scope) else scope,
-            per_method=False,
-            methods=None,
             error_message=error_message,
             exempt_when=exempt_when,
             cost=cost,
@@ -123,7 +126,7 @@ def _limiting(
 ) -> Callable[[F], F]:
     if any(inspect.iscoroutinefunction(given) for given in (limit_value, key_func, *options.values())):
         raise TypeError("limits, keys, costs and exemptions come from plain functions")  # a coroutine is always true
-    group = partial(LimitGroup, limit_value, _taking_request(key_func), **options)
+    group = partial(limits_of, limit_value, _taking_request(key_func), **options)
 
     def decorate(function: F) -> F:
         scoped = partial(group, scope=scope(function))

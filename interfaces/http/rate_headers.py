@@ -63,17 +63,13 @@ def rate_headers(state: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
     if not verdicts:
         return []
     worst = tightest(verdicts)
-    names = _names(verdicts)
+    named = list(zip(_names(verdicts), verdicts, strict=True))
     headers = {
         "x-ratelimit-limit": str(worst.amount),
         "x-ratelimit-remaining": str(worst.window.remaining),
         "x-ratelimit-reset": str(worst.resets_in),
-        "ratelimit-policy": ", ".join(
-            f'"{name}";q={one.amount};w={one.seconds}' for name, one in zip(names, verdicts, strict=True)
-        ),
-        "ratelimit": ", ".join(
-            f'"{name}";r={one.window.remaining};t={one.resets_in}' for name, one in zip(names, verdicts, strict=True)
-        ),
+        "ratelimit-policy": ", ".join(f'"{name}";q={one.amount};w={one.seconds}' for name, one in named),
+        "ratelimit": ", ".join(f'"{name}";r={one.window.remaining};t={one.resets_in}' for name, one in named),
     }
     if not worst.window.allowed:
         headers["retry-after"] = str(max(1, worst.resets_in))

@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slowapi.errors import RateLimitExceeded
-from slowapi.wrappers import Limit, LimitGroup
+from slowapi.wrappers import Limit
 from starlette.requests import Request
 
 from application.ports import Rate, RateStore
 from interfaces.http.client_address import Network, address_key, client_address
-from interfaces.http.limiter import KeyFunc, Notes, limiter, per_address, per_client
-from interfaces.http.rate_headers import Verdict, rate_headers, tightest, verdicts_in
-
-__all__ = ["Rates", "limiter", "per_address", "per_client", "rate_headers"]  # all that the rest of the edge needs
+from interfaces.http.limiter import Notes, limits_of, per_address, per_client
+from interfaces.http.rate_headers import Verdict, tightest, verdicts_in
 
 DEFAULT = "default"
 LOGIN = "login"  # always per address: who guesses passwords bears no token, or somebody else's
@@ -41,9 +39,10 @@ class Rates:
         self._enabled = enabled
         self._trusted = trusted_proxies
         self._budgets = {
-            name: _budget(rates, name, per_address if name == LOGIN else per_client) for name, rates in budgets.items()
+            name: tuple(limits_of(rates, per_address if name == LOGIN else per_client, scope=name))
+            for name, rates in budgets.items()
         }
-        self._account = _budget(budgets[LOGIN], ACCOUNT, per_address)
+        self._account = tuple(limits_of(budgets[LOGIN], per_address, scope=ACCOUNT))
 
     async def check(self, request: Request, endpoint: Callable[..., Any]) -> None:
         """Count the request against all rates of its route. Raise `RateLimitExceeded` and count nothing if one is full.
@@ -88,22 +87,6 @@ class Rates:
         worst = tightest(verdicts)
         if not worst.window.allowed:
             raise RateLimitExceeded(worst.limit)
-
-
-def _budget(rates: str, name: str, key_func: KeyFunc) -> tuple[Limit, ...]:
-    return tuple(
-        LimitGroup(
-            rates,
-            key_func,
-            scope=name,
-            per_method=False,
-            methods=None,
-            error_message=None,
-            exempt_when=None,
-            cost=1,
-            override_defaults=True,
-        )
-    )
 
 
 def _concerns(limit: Limit, method: str) -> bool:

@@ -18,7 +18,7 @@ from typing_extensions import override
 from domain.errors import Invalid
 from domain.user import NotAuthenticated
 from interfaces.http.bodies import read_form, read_json
-from interfaces.http.deps import current_user
+from interfaces.http.deps import current_user, parts
 
 BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750, 2.1
 
@@ -29,9 +29,8 @@ class Route(APIRoute):
     @override
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle, endpoint = super().get_route_handler(), self.endpoint
-        parts = list(_parts(self.dependant))
-        needs_user = any(part.call is current_user for part in parts)
-        queries = dict(query for part in parts for query in _queries(part))
+        needs_user = any(part.call is current_user for part in parts(self.dependant))
+        queries = dict(query for part in parts(self.dependant) for query in _queries(part))
         body = self.body_field
         read = body and (read_form if isinstance(body.field_info, Form) else read_json)
 
@@ -79,13 +78,6 @@ def check_query(request: Request, known: dict[str, bool]) -> None:
             ]
             + [{"type": "repeated_parameter", "loc": ("query", name), "msg": "Give it once."} for name in repeated]
         )
-
-
-def _parts(dependant: Dependant) -> Iterator[Dependant]:
-    """The route itself and all that it depends on."""
-    yield dependant
-    for child in dependant.dependencies:
-        yield from _parts(child)
 
 
 def _queries(dependant: Dependant) -> Iterator[tuple[str, bool]]:

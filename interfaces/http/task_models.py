@@ -11,7 +11,6 @@ from domain.task import (
     TAGS_MAX,
     TITLE_MAX,
     Priority,
-    Task,
     TaskChanges,
     TaskId,
     checked_tags,
@@ -51,8 +50,9 @@ class TaskIn(In):
     due_at: MomentIn | None = None
     tags: Tags = Field(default_factory=list)
 
-    def values(self) -> TaskChanges:
-        return cast("TaskChanges", self.model_dump())
+    def changes(self) -> TaskChanges:
+        """What the client has given: all else stays, and is the default of `Task` at first."""
+        return cast("TaskChanges", self.model_dump(exclude_unset=True))
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -60,19 +60,11 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         field.pop("default", None)
 
 
-class TaskPatch(In):
+class TaskPatch(TaskIn):
     # A JSON merge patch (RFC 7396): what is absent stays; only `description` and `due_at` may be null.
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
     title: Title = ""
-    description: Description | None = None
-    completed: bool = False
-    priority: PriorityIn = Priority.MEDIUM
-    due_at: MomentIn | None = None
-    tags: Tags = Field(default_factory=list)
-
-    def changes(self) -> TaskChanges:
-        return cast("TaskChanges", self.model_dump(exclude_unset=True))
 
 
 def _different(ids: list[TaskId]) -> list[TaskId]:
@@ -117,10 +109,6 @@ class TaskOut(Out):
     completed_at: MomentOut | None
     version: int
     file_count: int
-
-    @classmethod
-    def of(cls, task: Task) -> "TaskOut":
-        return cls.model_validate(task, from_attributes=True)
 
 
 class TasksOut(Out):

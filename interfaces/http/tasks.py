@@ -46,7 +46,7 @@ MERGE_PATCH = {"requestBody": {"content": {"application/merge-patch+json": PATCH
 async def create_task(
     body: TaskIn, actor: Actor, create: Use[CreateTask], request: Request, response: Response
 ) -> TaskOut:
-    task = await create(actor, body.values())
+    task = await create(actor, body.changes())
     response.headers["Location"] = link(request, f"/tasks/{task.id}")
     response.headers["ETag"] = etag(task.version)
     return TaskOut.of(task)

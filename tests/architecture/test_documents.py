@@ -21,6 +21,7 @@ EXAMPLES = {
 FOLDERS = "interfaces|application|domain|infrastructure|tests|docs|benchmarks"
 SETTINGS = {f"TASKWELL_{name.upper()}" for name in Settings.model_fields}
 NAME = re.compile(r"TASKWELL_[A-Z0-9_]+[A-Z0-9]")
+NAMES_IN_A_FILE = re.compile(rf"((?:`[\w.]+`(?:, | and )?)+) in `((?:{FOLDERS})/[\w/.-]+\.py)`")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -29,6 +30,17 @@ def test_every_link_and_path_leads_somewhere(document: Path) -> None:
     links = [document.parent / link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if "://" not in link]
     paths = [ROOT / path for path in re.findall(rf"`((?:{FOLDERS})/[\w/.-]*)`", text) if path not in EXAMPLES]
     assert [str(path) for path in (*links, *paths) if not path.exists()] == []
+
+
+def test_what_a_document_names_in_a_file_is_there() -> None:
+    found = [
+        (document.name, name.rpartition(".")[2], ROOT / path)
+        for document in DOCUMENTS
+        for names, path in NAMES_IN_A_FILE.findall(document.read_text())
+        for name in re.findall(r"[\w.]+", names.replace(" and ", " "))
+    ]
+    assert len(found) > 20
+    assert [one for one in found if not re.search(rf"\b{one[1]}\b", one[2].read_text())] == []
 
 
 def test_every_test_that_security_names_is_there() -> None:

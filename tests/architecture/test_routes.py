@@ -10,7 +10,6 @@ from pkgutil import iter_modules
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 import application
@@ -21,7 +20,7 @@ from infrastructure.container import Container
 from infrastructure.settings import Settings
 from interfaces.http import problems
 from interfaces.http.app import create_app
-from interfaces.http.deps import current_user
+from interfaces.http.deps import current_user, parts
 from interfaces.http.limiter import Notes
 from interfaces.http.problems import STATUS
 from interfaces.http.routing import Route
@@ -58,12 +57,6 @@ def routes() -> list[Route]:
     """Those of ours."""
     found = [context.original_route for context in iter_route_contexts(app().routes)]
     return [route for route in found if isinstance(route, Route)]
-
-
-def parts(dependant: Dependant) -> Iterator[Dependant]:
-    yield dependant
-    for child in dependant.dependencies:
-        yield from parts(child)
 
 
 def test_every_route_has_the_class_that_judges_a_request_in_order() -> None:

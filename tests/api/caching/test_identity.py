@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import httpx2
 import pytest
-from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Request
+from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Request, Response
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
@@ -51,6 +51,13 @@ async def uncached() -> int:
     return 1
 
 
+async def sets_a_header(response: Response) -> None:
+    response.headers["X-Mine"] = "1"
+
+
+SETS = [Depends(sets_a_header)]
+
+
 @pytest.mark.parametrize(
     ("app", "sentence"),
     [
@@ -60,6 +67,8 @@ async def uncached() -> int:
         (app_of(by_key), "behind a security scheme of its own"),
         (app_of(shared, included=[Depends(HTTPBearer())]), "behind a security scheme of its own"),
         (app_of(by_header), "accept-language, x would be ignored"),
+        (app_of(shared, dependencies=SETS), "what a dependency says by its Response would be lost"),
+        (app_of(shared, included=SETS), "what a dependency says by its Response would be lost"),
     ],
 )
 def test_refused_at_the_start(app: FastAPI, sentence: str) -> None:
@@ -75,6 +84,7 @@ def test_refused_at_the_start(app: FastAPI, sentence: str) -> None:
         app_of(personal, included=ASKED),
         app_of(shared, dependencies=ASKED),
         app_of(uncached, route_class=Route.__base__),
+        app_of(uncached, dependencies=SETS),
     ],
 )
 def test_accepted(app: FastAPI) -> None:

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from application.ports import Rate, Window
 from infrastructure.memory.rates import MemoryRateStore
-from interfaces.http.rates import Rates, rate_headers
+from interfaces.http.rate_headers import rate_headers
+from interfaces.http.rates import Rates
 
 BUDGETS = {"login": "3/minute;5/hour", "task-create": "3/hour", "default": "4/hour"}
 

@@ -6,7 +6,7 @@ import httpx2
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 
 from infrastructure.memory.rates import MemoryRateStore
-from interfaces.http.rates import limiter, per_address
+from interfaces.http.limiter import limiter, per_address
 from tests.api.rates.limited_app import client_of, make_app, passed
 
 

@@ -5,7 +5,7 @@ import math
 import httpx2
 from fastapi import APIRouter
 
-from interfaces.http.rates import limiter
+from interfaces.http.limiter import limiter
 from tests.api.rates.limited_app import CountingStore, passed
 
 

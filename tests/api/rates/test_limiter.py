@@ -9,8 +9,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 from slowapi.util import get_remote_address
 
-from interfaces.http.limiter import Limiter
-from interfaces.http.rates import limiter
+from interfaces.http.limiter import Limiter, limiter
 from tests.api.rates.limited_app import CountingStore, client_of, passed
 
 

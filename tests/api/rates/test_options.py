@@ -4,7 +4,7 @@ import httpx2
 import pytest
 from fastapi import APIRouter, Request
 
-from interfaces.http.rates import limiter
+from interfaces.http.limiter import limiter
 from tests.api.rates.limited_app import CountingStore, passed
 
 
