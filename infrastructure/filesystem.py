@@ -3,21 +3,25 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from heapq import nsmallest
 from pathlib import Path
 from typing import Never, ParamSpec, TypeVar
 from uuid import uuid4
 
 from application.cancellation import to_the_end
-from application.ports import StorageAway, StorageFull
-from domain.file import FileContentMissing
+from application.ports import StorageAway, StorageFull, StoredContent
+from domain.file import FileContentMissing, is_stored_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DRAFT = ".draft-"  # how the names of unfinished files start; names of ours never do
+DRAFT = ".draft-"  # how the names of unfinished files start, those of whole ones never do; 32 hexadecimal digits follow
+IS_DRAFT = re.compile(rf"{re.escape(DRAFT)}[0-9a-f]{{32}}")
 CHUNK = 256 * 1024
 THREADS = 8
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -62,6 +66,9 @@ class FilesystemStorage:
 
     async def delete(self, name: str) -> None:
         await self._call(self._delete, self._root / name)
+
+    async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
+        return await self._call(self._page, after, limit)
 
     async def ping(self) -> None:
         with suppress(StorageFull):
@@ -117,6 +124,27 @@ class FilesystemStorage:
         path.unlink(missing_ok=True)
         self._root.stat()
 
+    def _page(self, after: str, limit: int) -> list[StoredContent]:
+        self._ready()
+        while names := self._names(after, limit):
+            if found := [content for name in names if (content := self._find(name))]:
+                return found
+            after = names[-1]  # all of them were deleted in between
+        return []
+
+    def _names(self, after: str, limit: int) -> list[str]:
+        """In the memory that `limit` names need, however many there are."""
+        with os.scandir(self._root) as entries:
+            return nsmallest(limit, (entry.name for entry in entries if entry.name > after and _is_ours(entry)))
+
+    def _find(self, name: str) -> StoredContent | None:
+        try:
+            stat = (self._root / name).lstat()
+        except FileNotFoundError:
+            return None
+        written_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+        return StoredContent(name, stat.st_size, written_at, complete=not name.startswith(DRAFT))
+
     def _try_out(self) -> None:
         self._ready()
         trial = _Handle(self._root / f"{DRAFT}{uuid4().hex}")
@@ -160,6 +188,11 @@ class _Handle:
             self.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    named = is_stored_name(entry.name) or bool(IS_DRAFT.fullmatch(entry.name))
+    return named and entry.is_file(follow_symlinks=False)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from application.ports import StorageAway, StorageFull
-from domain.file import FileContentMissing
+from application.ports import StorageAway, StorageFull, StoredContent
+from domain.file import FileContentMissing, stored_name
+from domain.task import TaskId
 from infrastructure.filesystem import FilesystemStorage
 from tests.contract.contents import LONG, broken, content, endless, some
+from tests.examples import NOON
 
 
 @pytest.fixture
@@ -35,6 +37,49 @@ async def test_only_whole_files_are_in_the_folder(disk: FilesystemStorage, root:
     await disk.ping()
     assert seen == [[".draft-"]]
     assert [path.name for path in root.iterdir()] == ["a"]
+
+
+async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemStorage, root: Path) -> None:
+    unfinished: list[StoredContent] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        yield LONG
+        unfinished.extend(await disk.page())
+        os.utime(root / unfinished[0].name, (NOON.timestamp(), NOON.timestamp()))
+        unfinished.extend(await disk.page())
+
+    await disk.put(name := stored_name(TaskId(1), "txt"), source())
+    assert [(one.size, one.complete) for one in unfinished] == [(len(LONG), False)] * 2
+    assert unfinished[1].written_at == NOON
+    (root / name).rename(root / unfinished[0].name)
+    await disk.delete(unfinished[0].name)
+    assert not list(root.iterdir())
+
+
+async def test_only_files_with_names_of_ours_are_listed(disk: FilesystemStorage, root: Path) -> None:
+    await disk.ping()
+    ours, folder, link = (stored_name(TaskId(task), "txt") for task in (1, 2, 3))
+    (root / folder).mkdir()
+    (root / link).symlink_to(root / ours)
+    for name in (ours.encode(), b"letter.txt", b".draft-mine", b"\xff"):
+        Path(os.fsdecode(os.fsencode(root) + b"/" + name)).touch()
+    assert [one.name for one in await disk.page(limit=1)] == [ours]
+    assert not await disk.page(after=ours)
+
+
+async def test_a_page_is_empty_only_at_the_end(disk: FilesystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, last = sorted(stored_name(TaskId(1), "txt") for _ in range(2))
+    for name in (first, last):
+        await disk.put(name, some(b"one"))
+    real = Path.lstat
+
+    def vanishes(path: Path) -> os.stat_result:
+        if path.name == first:
+            path.unlink(missing_ok=True)
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", vanishes)
+    assert [one.name for one in await disk.page(limit=1)] == [last]
 
 
 async def test_a_file_is_durable_before_it_has_its_name_and_the_name_before_it_is_acknowledged(
