@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from typing_extensions import override
 
-from application.files import UploadFile
 from application.ports import DatabaseAway, StorageAway, Transaction
+from application.uploads import UploadFile
 from domain.file import TaskFile
 from domain.task import Task, TaskNotFound
 from tests.unit.files.parts import Sent, Storage, Work, files_of
@@ -32,17 +32,15 @@ async def test_a_task_deleted_during_the_upload_takes_the_bytes_along(
 async def test_a_database_lost_in_the_commit_keeps_the_bytes_since_the_commit_may_still_be_going_on(
     upload: UploadFile, work: Work, storage: Storage, task: Task
 ) -> None:
-    work.lost_before_commit = True
     with pytest.raises(DatabaseAway):
-        await upload(task.owner_id, task.id, Sent())
+        await upload(task.owner_id, task.id, Sent(at_the_end=work.lose("lost_before_commit")))
     assert (len(storage.names()), await files_of(work, task)) == (1, [])
 
 
 async def test_a_database_lost_in_the_commit_does_not_part_the_record_from_its_bytes(
     upload: UploadFile, work: Work, storage: Storage, task: Task
 ) -> None:
-    work.lost_after_commit = True
-    file = await upload(task.owner_id, task.id, Sent())
+    file = await upload(task.owner_id, task.id, Sent(at_the_end=work.lose("lost_after_commit")))
     assert await files_of(work, task) == [file]
     assert storage.names() == [file.stored_name]
 
@@ -50,16 +48,8 @@ async def test_a_database_lost_in_the_commit_does_not_part_the_record_from_its_b
 async def test_bytes_stay_as_long_as_nobody_can_tell_whether_they_are_recorded(
     upload: UploadFile, work: Work, storage: Storage, task: Task
 ) -> None:
-    work.lost_after_commit = True
-
-    class LosesDatabase(Sent):
-        @override
-        async def chunks(self) -> AsyncIterator[bytes]:
-            yield b"Hello"
-            work.lost = True
-
     with pytest.raises(DatabaseAway):
-        await upload(task.owner_id, task.id, LosesDatabase())
+        await upload(task.owner_id, task.id, Sent(at_the_end=work.lose("lost_after_commit", "lost")))
     work.lost = False
     assert [file.stored_name for file in await files_of(work, task)] == storage.names() != []
 
@@ -71,9 +61,8 @@ async def test_a_storage_lost_while_tidying_up_does_not_hide_what_went_wrong(
         raise StorageAway
 
     monkeypatch.setattr(storage, "delete", away)
-    work.lost_before_commit = True
     with pytest.raises(DatabaseAway):
-        await upload(task.owner_id, task.id, Sent())
+        await upload(task.owner_id, task.id, Sent(at_the_end=work.lose("lost_before_commit")))
 
 
 async def test_an_upload_cancelled_while_it_arrives_leaves_nothing(
@@ -102,8 +91,8 @@ async def test_an_upload_cancelled_while_it_is_recorded_is_recorded(
         async with real() as tx:
             yield tx
 
-    monkeypatch.setattr(work, "write", write)
-    uploading = asyncio.create_task(upload(task.owner_id, task.id, Sent()))
+    sent = Sent(at_the_end=lambda: monkeypatch.setattr(work, "write", write))
+    uploading = asyncio.create_task(upload(task.owner_id, task.id, sent))
     with pytest.raises(asyncio.CancelledError):
         await uploading
     assert [file.stored_name for file in await files_of(work, task)] == storage.names() != []
@@ -112,7 +101,7 @@ async def test_an_upload_cancelled_while_it_is_recorded_is_recorded(
 async def test_one_quota_holds_for_uploads_at_the_same_time(
     upload: UploadFile, work: Work, storage: Storage, task: Task
 ) -> None:
-    uploads = [upload(task.owner_id, task.id, Sent(b"x" * 40)) for _ in range(10)]
+    uploads = [upload(task.owner_id, task.id, Sent(b"x" * 40, size=40)) for _ in range(10)]
     outcomes = await asyncio.gather(*uploads, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["QuotaExceeded"] * 7 + ["TaskFile"] * 3
     assert [file.stored_name for file in await files_of(work, task)] == storage.names()

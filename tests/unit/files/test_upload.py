@@ -5,7 +5,8 @@ from hashlib import sha256
 
 import pytest
 
-from application.files import GetFile, UploadFile
+from application.files import GetFile
+from application.uploads import UploadFile
 from domain.errors import DomainError, Invalid
 from domain.file import (
     DigestMismatch,
