@@ -150,13 +150,13 @@ class Cache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredContent:
-    """Bytes in the storage; `written_at` is when the last of them came. What is not `complete` has no name yet that it
-    could be read under."""
+    """Bytes in the storage; `written_at` is when the last of them came. What is a draft can't be read: it is to get,
+    or was to get, the name `draft_of`."""
 
     name: str
     size: int
     written_at: datetime
-    complete: bool = True
+    draft_of: str | None = None
 
 
 class FileStorage(Protocol):

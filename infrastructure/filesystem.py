@@ -20,8 +20,8 @@ from domain.file import FileContentMissing, is_stored_name
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DRAFT = ".draft-"  # how the names of unfinished files start, those of whole ones never do; 32 hexadecimal digits follow
-IS_DRAFT = re.compile(rf"{re.escape(DRAFT)}[0-9a-f]{{32}}")
+DRAFT = ".draft-"  # what stands before the name of an unfinished file
+TRIAL = re.compile(rf"{re.escape(DRAFT)}[0-9a-f]{{32}}")  # what `ping` writes
 CHUNK = 256 * 1024
 THREADS = 8
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -40,7 +40,7 @@ class FilesystemStorage:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
-        draft = _Handle(self._root / f"{DRAFT}{uuid4().hex}")
+        draft = _Handle(self._root / f"{DRAFT}{name}")
         try:
             await to_the_end(self._call(self._open, draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
             async with aclosing(_batches(chunks)) as batches:
@@ -143,7 +143,8 @@ class FilesystemStorage:
         except FileNotFoundError:
             return None
         written_at = datetime.fromtimestamp(stat.st_mtime, UTC)
-        return StoredContent(name, stat.st_size, written_at, complete=not name.startswith(DRAFT))
+        draft_of = name.removeprefix(DRAFT) if name.startswith(DRAFT) else None
+        return StoredContent(name, stat.st_size, written_at, draft_of)
 
     def _try_out(self) -> None:
         self._ready()
@@ -191,8 +192,8 @@ class _Handle:
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
-    named = is_stored_name(entry.name) or bool(IS_DRAFT.fullmatch(entry.name))
-    return named and entry.is_file(follow_symlinks=False)
+    named = is_stored_name(entry.name.removeprefix(DRAFT)) or TRIAL.fullmatch(entry.name)
+    return bool(named) and entry.is_file(follow_symlinks=False)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -224,7 +224,7 @@ async def _patience() -> AsyncIterator[asyncio.Timeout]:
 
 def _stored(found: "ObjectMeta") -> StoredContent:
     name = found["path"]
-    return StoredContent(name, found["size"], found["last_modified"], complete=name != TRIAL)
+    return StoredContent(name, found["size"], found["last_modified"], draft_of=name if name == TRIAL else None)
 
 
 async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:

@@ -40,7 +40,7 @@ async def test_only_whole_files_are_in_the_folder(disk: FilesystemStorage, root:
 
 
 async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemStorage, root: Path) -> None:
-    unfinished: list[StoredContent] = []
+    name, unfinished = stored_name(TaskId(1), "txt"), list[StoredContent]()
 
     async def source() -> AsyncIterator[bytes]:
         yield LONG
@@ -48,8 +48,8 @@ async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemS
         os.utime(root / unfinished[0].name, (NOON.timestamp(), NOON.timestamp()))
         unfinished.extend(await disk.page())
 
-    await disk.put(name := stored_name(TaskId(1), "txt"), source())
-    assert [(one.size, one.complete) for one in unfinished] == [(len(LONG), False)] * 2
+    await disk.put(name, source())
+    assert [(one.size, one.draft_of) for one in unfinished] == [(len(LONG), name)] * 2
     assert unfinished[1].written_at == NOON
     (root / name).rename(root / unfinished[0].name)
     await disk.delete(unfinished[0].name)

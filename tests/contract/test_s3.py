@@ -102,7 +102,7 @@ async def test_what_a_ping_left_is_listed_as_unfinished(s3: S3Storage, place: st
     store_of(place).put(TRIAL, b"?")
     store_of(place).put(f"folder/{stored_name(TaskId(1), 'txt')}", b"of somebody else")
     (left,) = await s3.page()
-    assert (left.name, left.size, left.complete) == (TRIAL, 1, False)
+    assert (left.name, left.size, left.draft_of) == (TRIAL, 1, TRIAL)
     await s3.delete(left.name)
     assert not await s3.page()
 

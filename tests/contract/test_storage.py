@@ -158,7 +158,7 @@ async def test_a_page_tells_size_and_time(storage: FileStorage) -> None:
     began = datetime.now(UTC)
     await storage.put(name := stored_name(TaskId(1), "txt"), some(LONG, b"tail"))
     (stored,) = await storage.page()
-    assert (stored.name, stored.size, stored.complete) == (name, len(LONG) + 4, True)
+    assert (stored.name, stored.size, stored.draft_of) == (name, len(LONG) + 4, None)
     assert abs(stored.written_at - began) < timedelta(seconds=30)
     await storage.delete(name)
     assert not await storage.page()
