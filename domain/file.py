@@ -125,6 +125,15 @@ class FileRepository(Protocol):
         """Oldest first. Raise `TaskNotFound` like a task's `get`."""
         ...
 
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        """Up to `limit` files of all owners whose stored names follow `after`, up to and including `upto`, in the order
+        of code points."""
+        ...
+
+    async def count(self) -> int:
+        """Of all owners."""
+        ...
+
     async def delete(self, file: TaskFile) -> None:
         """Delete the record of a file just read in this write; its bytes are the caller's to remove, by a job.
 

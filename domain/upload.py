@@ -54,6 +54,10 @@ class UploadRepository(Protocol):
         """End all that were last seen before; their files can't be recorded any more. Return how many."""
         ...
 
+    async def unseen(self, *, since: datetime) -> int:
+        """How many `abandon` would end."""
+        ...
+
     async def known(self, stored_names: Sequence[str]) -> set[str]:
         """Which of these belong to an upload or a recorded file, in one snapshot. Others never will again."""
         ...

@@ -50,9 +50,12 @@ def a_file(task: Task, *, size: int = 10) -> TaskFile:
 
 
 async def stored_file(work: UnitOfWork, task: Task, *, size: int = 10, quota: int = QUOTA) -> TaskFile:
-    file = a_file(task, size=size)
+    return await recorded(work, a_file(task, size=size), quota=quota)
+
+
+async def recorded(work: UnitOfWork, file: TaskFile, *, quota: int = QUOTA) -> TaskFile:
     async with work.write() as tx:
-        await tx.uploads.begin(Upload(file.stored_name, file.owner_id, size, NOON), quota=quota)
+        await tx.uploads.begin(Upload(file.stored_name, file.owner_id, file.file_size, NOON), quota=quota)
     async with work.write() as tx:
         return await tx.files.add(file, quota=quota)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from heapq import nsmallest
 
 from domain.file import FileId, FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskId, TaskNotFound
@@ -36,6 +37,13 @@ class MemoryFileRepository:
         if task is None or task.owner_id != owner:
             raise TaskNotFound
         return [file for file in self._state.files.values() if file.task_id == task_id]
+
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        between = (file for file in self._state.files.values() if after < file.stored_name <= upto)
+        return nsmallest(limit, between, key=lambda file: file.stored_name)
+
+    async def count(self) -> int:
+        return len(self._state.files)
 
     async def delete(self, file: TaskFile) -> None:
         self._count(file, -1)

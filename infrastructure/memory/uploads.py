@@ -33,13 +33,19 @@ class MemoryUploadRepository:
         self._state.uploads.pop(stored_name, None)
 
     async def abandon(self, *, unseen_since: datetime) -> int:
-        abandoned = [name for name, upload in self._state.uploads.items() if upload.seen_at < unseen_since]
+        abandoned = self._unseen(unseen_since)
         for name in abandoned:
             del self._state.uploads[name]
         return len(abandoned)
 
+    async def unseen(self, *, since: datetime) -> int:
+        return len(self._unseen(since))
+
     async def known(self, stored_names: Sequence[str]) -> set[str]:
         return set(stored_names) & {*self._state.uploads, *(file.stored_name for file in self._state.files.values())}
+
+    def _unseen(self, since: datetime) -> list[str]:
+        return [name for name, upload in self._state.uploads.items() if upload.seen_at < since]
 
     def _left(self, owner: UserId, quota: int, now: datetime) -> int:
         if owner not in self._state.users:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from domain.file import FileId, FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskId, TaskNotFound
@@ -32,11 +32,17 @@ OF_TASK = (
     .where(tasks.c.id == bindparam("task_id"), tasks.c.owner_id == bindparam("owner"))
     .order_by(files.c.id)
 )
+PAGE = (
+    SELECT.where(files.c.stored_name > bindparam("after"), files.c.stored_name <= bindparam("upto"))
+    .order_by(files.c.stored_name)
+    .limit(bindparam("most"))
+)
 COUNT = (
     update(tasks)
     .where(and_(tasks.c.id == bindparam("the_task"), tasks.c.owner_id == bindparam("owner")))
     .values(file_count=tasks.c.file_count + bindparam("more"), version=tasks.c.version + 1)
 )
+COUNT_ALL = select(func.count()).select_from(files)
 DELETE = delete(files).where(files.c.id == bindparam("file_id"))
 
 
@@ -67,6 +73,13 @@ class SqlFileRepository:
         if not rows:
             raise TaskNotFound
         return [_file(row) for row in rows if row.id is not None]
+
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        rows = await self._session.query(PAGE, {"after": after, "upto": upto, "most": limit})
+        return [_file(row) for row in rows]
+
+    async def count(self) -> int:
+        return int((await self._session.query(COUNT_ALL)).scalar_one())
 
     async def delete(self, file: TaskFile) -> None:
         # `get` waited for the lock on the task, but shows the file as it was before the wait.

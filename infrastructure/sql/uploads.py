@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from sqlalchemy import BigInteger, BindParameter, bindparam, case, delete, insert, select, union, update
+from sqlalchemy import BigInteger, BindParameter, bindparam, case, delete, func, insert, select, union, update
 
 from domain.file import QuotaExceeded
 from domain.upload import Upload
@@ -27,7 +27,9 @@ INSERT = (
 THIS = uploads.c.stored_name == bindparam("name")
 SEE = update(uploads).where(THIS).values(seen_at=bindparam("at"))
 END = delete(uploads).where(THIS)
-ABANDON = delete(uploads).where(uploads.c.seen_at < bindparam("unseen_since", type_=UtcDateTime))
+_UNSEEN = uploads.c.seen_at < bindparam("since", type_=UtcDateTime)
+ABANDON = delete(uploads).where(_UNSEEN)
+UNSEEN = select(func.count()).select_from(uploads).where(_UNSEEN)
 _THESE: BindParameter[Sequence[str]] = bindparam("names", expanding=True)
 KNOWN = union(*(select(table.c.stored_name).where(table.c.stored_name.in_(_THESE)) for table in (uploads, files)))
 
@@ -55,7 +57,10 @@ class SqlUploadRepository:
         await ended(self._session, stored_name)
 
     async def abandon(self, *, unseen_since: datetime) -> int:
-        return (await self._session.change(ABANDON, {"unseen_since": unseen_since})).rowcount
+        return (await self._session.change(ABANDON, {"since": unseen_since})).rowcount
+
+    async def unseen(self, *, since: datetime) -> int:
+        return int((await self._session.query(UNSEEN, {"since": since})).scalar_one())
 
     async def known(self, stored_names: Sequence[str]) -> set[str]:
         return set((await self._session.query(KNOWN, {"names": stored_names})).scalars())

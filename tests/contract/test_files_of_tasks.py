@@ -2,13 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
 from application.ports import UnitOfWork
-from domain.file import FileNotFound, QuotaExceeded
+from domain.file import FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskNotFound
-from tests.examples import QUOTA, a_file, held_by, stored_file, stored_task, stored_user
+from tests.examples import QUOTA, a_file, held_by, recorded, stored_file, stored_task, stored_user
 
 
 async def test_a_file_is_found_under_its_task_and_counted(work: UnitOfWork) -> None:
@@ -41,6 +42,27 @@ async def test_somebody_elses_file_does_not_exist(work: UnitOfWork) -> None:
     with pytest.raises(TaskNotFound):
         async with work.write() as tx:
             await tx.files.add(a_file(replace(task, owner_id=user.id)), quota=QUOTA)
+
+
+async def test_the_files_of_all_come_page_by_page_in_the_order_of_their_names(work: UnitOfWork) -> None:
+    files = []
+    for _ in range(2):
+        task = await stored_task(work, await stored_user(work))
+        for number in (9, 10, 100):
+            file = replace(a_file(task), stored_name=f"task_{number}_{uuid4()}.txt")
+            files.append(await recorded(work, file))
+    async with work.read() as tx:
+        assert await tx.files.count() >= len(files)
+    files.sort(key=lambda file: file.stored_name)
+    first, last = files[0].stored_name, files[-1].stored_name
+    found: list[TaskFile] = []
+    async with work.read() as tx:
+        while page := await tx.files.page(after=found[-1].stored_name if found else first, upto=last, limit=2):
+            assert len(page) <= 2
+            found += page
+        assert not await tx.files.page(after=last, upto=last)
+    assert [file for file in found if file in files] == files[1:]
+    assert [file.stored_name for file in found] == sorted(file.stored_name for file in found)
 
 
 async def test_the_quota_is_exact_however_many_come_at_once(work: UnitOfWork) -> None:
