@@ -13,6 +13,8 @@ from domain.file import (
     DigestMismatch,
     EmptyFile,
     FileNotFound,
+    FileTooLarge,
+    QuotaExceeded,
     Room,
     TaskFile,
     checked_filename,
@@ -66,7 +68,7 @@ class UploadFile:
         async with self.work.read() as tx:
             await tx.tasks.get(task_id, owner=actor)
             left = await tx.uploads.left(actor, quota=self.quota, now=self.clock())
-        Room(self.largest, left).check(incoming.least_size())
+        Room(self.largest, left).check(max(1, incoming.least_size()))  # no file is empty
         arriving = await incoming.open()
         extension = extension_of(checked_filename(arriving.filename))
         kind = file_type(extension, arriving.declared_type, allowed=self.allowed)
@@ -94,10 +96,14 @@ class UploadFile:
     async def _begin(self, name: str, owner: UserId, size: int | None) -> Upload:
         """Reserve the size; where that is not told, as much as a file may have, or what is left."""
         asked = self.largest if size is None else min(size, self.largest)
-        async with self.work.write() as tx:
-            return await tx.uploads.begin(
-                Upload(name, owner, asked, self.clock()), quota=self.quota, least=0 if size is None else asked
-            )
+        upload = Upload(name, owner, asked, self.clock())
+        try:
+            async with self.work.write() as tx:
+                return await tx.uploads.begin(upload, quota=self.quota, least=1 if size is None else asked)
+        except QuotaExceeded:
+            if size is not None and size > self.largest:
+                raise FileTooLarge from None  # whatever is left
+            raise
 
     async def _seen(self, upload: Upload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Pass the chunks on, and tell now and then that the upload goes on."""

@@ -58,6 +58,9 @@ class Work(MemoryUnitOfWork):
         if self.lost_after_commit:
             raise DatabaseAway
 
+    def reserved(self) -> list[int]:
+        return [upload.reserved for upload in self.database.snapshot().uploads.values()]
+
     def jobs(self) -> list[tuple[str, list[object]]]:
         return [(job.name, json.loads(job.arguments)[0]) for job in self.database.snapshot().jobs.values()]
 
