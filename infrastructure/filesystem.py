@@ -16,6 +16,7 @@ from uuid import uuid4
 from application.cancellation import to_the_end
 from application.ports import StorageAway, StorageFull, StoredContent
 from domain.file import FileContentMissing, is_stored_name
+from infrastructure.batches import batches
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +24,7 @@ T = TypeVar("T")
 DRAFT = ".draft-"  # what stands before the name of an unfinished file
 TRIAL = re.compile(rf"{re.escape(DRAFT)}[0-9a-f]{{32}}")  # what `ping` writes
 CHUNK = 256 * 1024
+BATCH = 1024 * 1024  # in which is written, while the next is gathered
 THREADS = 8
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -42,10 +44,7 @@ class FilesystemStorage:
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
         draft = _Handle(self._root / f"{DRAFT}{name}")
         try:
-            await to_the_end(self._call(self._open, draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-            async with aclosing(_batches(chunks)) as batches:
-                async for batch in batches:
-                    await to_the_end(self._call(draft.write, batch))
+            await self._write(draft, chunks)
             await to_the_end(self._call(draft.publish, self._root / name))
         except BaseException:
             await to_the_end(self._call(draft.discard))
@@ -80,6 +79,19 @@ class FilesystemStorage:
             return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
         except OSError as error:
             raise (StorageFull if error.errno in FULL else StorageAway) from error
+
+    async def _write(self, draft: "_Handle", chunks: AsyncIterable[bytes]) -> None:
+        """One batch is being written while the next is gathered: hashing and parsing don't wait for the disk."""
+        writing = asyncio.ensure_future(self._call(self._open, draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        try:
+            await to_the_end(writing)  # a storage that is away is not worth asking the sender for more
+            async with aclosing(batches(chunks, BATCH)) as gathered:
+                async for batch in gathered:
+                    await to_the_end(writing)
+                    writing = asyncio.ensure_future(self._call(draft.write, batch))
+            await to_the_end(writing)
+        finally:
+            await to_the_end(asyncio.gather(writing, return_exceptions=True))
 
     async def _pieces(self, file: "_Handle", start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
         while length := CHUNK if stop is None else min(CHUNK, stop - start):
@@ -202,17 +214,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces that are worth a trip to a thread."""
-    batch: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if size:
-        yield b"".join(batch)

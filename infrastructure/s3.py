@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from application.cancellation import to_the_end
 from application.ports import StorageAway, StoredContent
 from domain.file import FileContentMissing, is_stored_name
+from infrastructure.batches import batches
 
 if TYPE_CHECKING:  # these are nowhere at run time
     from obstore import BytesStream, ObjectMeta
@@ -72,12 +73,12 @@ class S3Storage:
         )
 
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
-        async with aclosing(_batches(chunks)) as batches:
+        async with aclosing(batches(chunks, CHUNK)) as pieces:
             head = deque[bytes]()
-            async for batch in batches:
-                head.append(batch)
+            async for piece in pieces:
+                head.append(piece)
                 if sum(map(len, head)) >= PART:
-                    source = _Source(head, batches)
+                    source = _Source(head, pieces)
                     await self._unless_cancelled(name, self._put_parts(name, source), source)
                     return
             await self._unless_cancelled(name, self._put(name, b"".join(head)))
@@ -225,20 +226,6 @@ async def _patience() -> AsyncIterator[asyncio.Timeout]:
 def _stored(found: "ObjectMeta") -> StoredContent:
     name = found["path"]
     return StoredContent(name, found["size"], found["last_modified"], draft_of=name if name == TRIAL else None)
-
-
-async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces that are worth a trip to obstore, which makes parts of them."""
-    batch: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if size:
-        yield b"".join(batch)
 
 
 async def _pieces(stream: "BytesStream | None") -> AsyncGenerator[bytes, None]:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from application.ports import StorageAway, StorageFull, StoredContent
 from domain.file import FileContentMissing, stored_name
 from domain.task import TaskId
-from infrastructure.filesystem import FilesystemStorage
+from infrastructure.filesystem import BATCH, FilesystemStorage
 from tests.contract.contents import LONG, broken, content, endless, some
 from tests.examples import NOON
 
@@ -43,17 +44,36 @@ async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemS
     name, unfinished = stored_name(TaskId(1), "txt"), list[StoredContent]()
 
     async def source() -> AsyncIterator[bytes]:
-        yield LONG
-        unfinished.extend(await disk.page())
-        os.utime(root / unfinished[0].name, (NOON.timestamp(), NOON.timestamp()))
-        unfinished.extend(await disk.page())
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        unfinished.extend(await disk.page())  # the first is written by now, the second perhaps
+        os.link(root / unfinished[0].name, root / f".draft-{'0' * 32}")
 
     await disk.put(name, source())
-    assert [(one.size, one.draft_of) for one in unfinished] == [(len(LONG), name)] * 2
-    assert unfinished[1].written_at == NOON
-    (root / name).rename(root / unfinished[0].name)
-    await disk.delete(unfinished[0].name)
-    assert not list(root.iterdir())
+    (one,) = unfinished
+    assert BATCH <= one.size <= 2 * BATCH
+    os.utime(root / name, (NOON.timestamp(), NOON.timestamp()))
+    left, stored = await disk.page()
+    assert (one.draft_of, left.draft_of, stored.draft_of) == (name, "0" * 32, None)
+    assert (left.written_at, left.size, stored) == (NOON, 2 * BATCH, replace(left, name=name, draft_of=None))
+    await disk.delete(left.name)
+    assert [path.name for path in root.iterdir()] == [name]
+
+
+async def test_what_comes_slowly_is_written_all_the_same(
+    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.batches.SECONDS", 0)
+    sizes: list[int] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"one"
+            sizes.extend(path.stat().st_size for path in root.iterdir())
+
+    await disk.put("a", source())
+    assert sizes[1] >= len(b"one")
+    assert sizes[2] >= len(b"oneone")
 
 
 async def test_only_files_with_names_of_ours_are_listed(disk: FilesystemStorage, root: Path) -> None:
@@ -156,6 +176,42 @@ async def test_a_full_disk_is_said_to_be_full_and_is_not_away(
     assert not list(root.iterdir())
 
 
+async def test_a_source_that_fails_while_a_write_fails_is_what_is_told(
+    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    async def source() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)  # it is being written when the source is asked for more
+        raise ConnectionResetError
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(ConnectionResetError):
+        await disk.put("a", source())
+    assert not list(root.iterdir())
+
+
+async def test_a_disk_that_fails_in_the_middle_is_noticed_before_the_source_is_at_its_end(
+    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    async def source() -> AsyncIterator[bytes]:
+        for number in range(10):
+            asked.append(number)
+            yield bytes(BATCH)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(StorageFull):
+        await disk.put("a", source())
+    assert asked == [0, 1]
+    assert not list(root.iterdir())
+
+
 async def test_short_writes_are_completed(disk: FilesystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:1000]))
@@ -212,7 +268,7 @@ async def test_a_put_cancelled_in_the_middle_of_a_call_leaves_nothing(
     await disk.ping()
     before = len(list(Path("/proc/self/fd").iterdir()))
     loop, inside, real = asyncio.get_running_loop(), asyncio.Event(), getattr(os, function)
-    putting = asyncio.create_task(disk.put("a", some(LONG)))
+    putting = asyncio.create_task(disk.put("a", some(bytes(BATCH), LONG)))
     ended_meanwhile: list[asyncio.Task[None]] = []
 
     def cancel_in_the_middle(*args: object) -> object:
