@@ -51,7 +51,7 @@ class Job(Protocol[P]):
 
     job_name: ClassVar[str]  # permanent: jobs that are already stored know it by this name
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> object: ...
 
 
 class JobQueue(Protocol):

@@ -9,7 +9,8 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from application import accounts, files, health, notices, stats, tasks, uploads
+from application import accounts, files, health, notices, reconcile, stats, tasks, uploads
+from infrastructure.chronicle import LoggedChronicle
 from infrastructure.clock import utc_now
 from infrastructure.jobs import job_key
 from infrastructure.log_notifier import LogNotifier
@@ -182,6 +183,9 @@ class Container(containers.DeclarativeContainer):
     open_file = providers.Singleton(files.OpenFile, work, storage)
     delete_file = providers.Singleton(files.DeleteFile, work)
     remove_file_contents = providers.Singleton(files.RemoveFileContents, storage)
+    reconcile_files = providers.Singleton(
+        reconcile.ReconcileFiles, work, storage, clock, reconcile_min_age, providers.Singleton(LoggedChronicle)
+    )
 
     # --- operations
     check_health = providers.Singleton(
