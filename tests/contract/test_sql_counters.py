@@ -1,9 +1,5 @@
 """The counters of the statistics on databases: what a change by hand does to them, and what mends it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,34 +8,14 @@ from sqlalchemy import text
 from application.ports import UnitOfWork
 from domain.stats import Day, TaskStats
 from domain.user import UserId
-from infrastructure.pgqueuer.queue import PgqueuerJobQueue
-from infrastructure.sql.engine import Engines, open_engines
-from infrastructure.sql.jobs import SqlJobQueue
-from infrastructure.sql.migrate import upgrade
-from infrastructure.sql.unit_of_work import SqlUnitOfWork
+from infrastructure.sql.engine import Engines
 from infrastructure.sql.usage import COUNTERS
-from tests.conftest import NewDatabase
 from tests.examples import MINUTE, NOON, stored_file, stored_task, stored_user
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def engines(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engines]:
-    @asynccontextmanager
-    async def file() -> AsyncIterator[str]:
-        yield f"sqlite+aiosqlite:///{tmp_path / 'taskwell.db'}"
-
-    empty: NewDatabase = file if request.param == "sqlite" else request.getfixturevalue("new_postgres_database")
-    async with empty() as url:
-        engines = open_engines(url, pool_size=2)
-        await upgrade(engines.write)
-        yield engines
-        await engines.aclose()
-
-
 @pytest.fixture
-async def work(engines: Engines) -> UnitOfWork:
-    jobs: Any = PgqueuerJobQueue if engines.write.dialect.name == "postgresql" else SqlJobQueue
-    return SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)
+def work(work_alone: UnitOfWork) -> UnitOfWork:
+    return work_alone
 
 
 async def a_history(work: UnitOfWork) -> tuple[UserId, UserId, UserId]:
