@@ -241,8 +241,9 @@ async def test_what_disappears_after_the_look_is_not_believed(
     assert looked == [2, 4, 5]
 
 
+@pytest.mark.parametrize("fix", [False, True])
 async def test_a_file_that_comes_or_goes_while_it_is_looked_at_is_not_wrong(
-    reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task, monkeypatch: pytest.MonkeyPatch
+    reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task, monkeypatch: pytest.MonkeyPatch, fix: bool
 ) -> None:
     gone = await whole_file(work, storage, task)
     real_page, real_size = storage.page, storage.size
@@ -261,7 +262,7 @@ async def test_a_file_that_comes_or_goes_while_it_is_looked_at_is_not_wrong(
     monkeypatch.setattr(storage, "page", page)
     monkeypatch.setattr(storage, "size", size)
     await storage.delete(gone.stored_name)
-    assert wrong(await reconcile(insist=True)) == {}
+    assert wrong(await reconcile(fix=fix, insist=True)) == {}
     assert [file.stored_name for file in await files_of(work, task)] == storage.names() != []
 
 
