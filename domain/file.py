@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType, Protocol
-from unicodedata import category
+from unicodedata import bidirectional, category
 from uuid import uuid4
 
 from domain.errors import Exhausted, Invalid, NotFound, TooLarge
@@ -16,6 +16,10 @@ FileId = NewType("FileId", int)
 
 FILENAME_MAX = 255
 STORED = re.compile(r"task_[1-9][0-9]*_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]+")
+CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # categories: controls, surrogates, ends of lines and paragraphs
+# Embeddings, overrides and isolates show a name in another order, and so with another extension. Mere marks of a
+# direction, and joiners, belong to names in many languages, and to emoji.
+REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 class FileNotFound(NotFound):
@@ -54,7 +58,7 @@ def checked_filename(name: str) -> str:
         raise Invalid(f"A name of 1 to {FILENAME_MAX} characters.", pointer="/file", reason="filename_length")
     if name in {".", ".."} or "/" in name or "\\" in name:
         raise Invalid("A name, not a path.", pointer="/file", reason="filename_path")
-    if any(category(character) in {"Cc", "Cs"} for character in name):
+    if any(category(character) in CONTROLS or bidirectional(character) in REORDERING for character in name):
         raise Invalid("A name without control characters.", pointer="/file", reason="filename_characters")
     return name
 

@@ -25,7 +25,7 @@ MALFORMED_MULTIPART = ("malformed-multipart", "The body is not well-formed multi
 FIELD = "file"
 OVERHEAD = 16 * 1024  # all that may be in a body beside the bytes of the file
 HEADERS = 8
-SLICE = 64 * 1024  # a hostile body costs 15 ms to parse for so many bytes; then others get their turn
+SLICE = 64 * 1024  # a hostile body costs 25 ms to parse for so many bytes; then others get their turn
 LENGTH_DIGITS = 19
 BOUNDARY_MAX = 70  # RFC 2046, 5.1.1
 
@@ -126,7 +126,7 @@ class _Reader:
         """Line by line up to the content: the parser does not tell where it begins."""
         start = 0
         while start < len(chunk) and not self.failure:
-            stop = len(chunk) if self.described else chunk.find(b"\n", start) + 1 or len(chunk)
+            stop = len(chunk) if self.described or self.ended else chunk.find(b"\n", start) + 1 or len(chunk)
             self._feed(chunk[start:stop])
             start = stop
 
