@@ -1,10 +1,11 @@
 """A file attached to a task: a record of bytes that lie in the storage under a name of ours."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType, Protocol
-from unicodedata import category
+from unicodedata import bidirectional, category
 from uuid import uuid4
 
 from domain.errors import Exhausted, Invalid, NotFound, TooLarge
@@ -14,6 +15,11 @@ from domain.user import UserId
 FileId = NewType("FileId", int)
 
 FILENAME_MAX = 255
+STORED = re.compile(r"task_[1-9][0-9]*_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]+")
+CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})  # categories: controls, surrogates, ends of lines and paragraphs
+# Embeddings, overrides and isolates show a name in another order, and so with another extension. Mere marks of a
+# direction, and joiners, belong to names in many languages, and to emoji.
+REORDERING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 class FileNotFound(NotFound):
@@ -52,7 +58,7 @@ def checked_filename(name: str) -> str:
         raise Invalid(f"A name of 1 to {FILENAME_MAX} characters.", pointer="/file", reason="filename_length")
     if name in {".", ".."} or "/" in name or "\\" in name:
         raise Invalid("A name, not a path.", pointer="/file", reason="filename_path")
-    if any(category(character) in {"Cc", "Cs"} for character in name):
+    if any(category(character) in CONTROLS or bidirectional(character) in REORDERING for character in name):
         raise Invalid("A name without control characters.", pointer="/file", reason="filename_characters")
     return name
 
@@ -66,6 +72,11 @@ def extension_of(name: str) -> str:
 def stored_name(task_id: TaskId, extension: str) -> str:
     """A new name in the storage. Of the user's name it holds the extension only, which must be an allowed one."""
     return f"task_{task_id}_{uuid4()}.{extension}"
+
+
+def is_stored_name(name: str) -> bool:
+    """Whether it is one of ours: what else lies in the same folder or bucket belongs to others."""
+    return STORED.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +113,12 @@ class FileRepository(Protocol):
     """Each write marks the owner's statistics as changed and moves the task's `file_count` and `version`, at once."""
 
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
-        """Return it with its id. Raise `TaskNotFound` if the task is gone or not the owner's, `QuotaExceeded` if all of
-        the owner's files would then hold more than `quota` bytes: exactly, however many are added at once."""
+        """Record the file of an upload, which ends with it. Return it with its id.
+
+        Raise `TaskNotFound` if the task is gone or not the owner's, `UploadAbandoned` if the upload is not known any
+        more, `QuotaExceeded` if all of the owner's files and other live uploads would then hold more than `quota`
+        bytes: exactly, however many are added at once.
+        """
         ...
 
     async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
@@ -114,8 +129,13 @@ class FileRepository(Protocol):
         """Oldest first. Raise `TaskNotFound` like a task's `get`."""
         ...
 
-    async def bytes_of(self, owner: UserId) -> int:
-        """What all files of the owner hold. Raise `NotAuthenticated` if the owner is gone."""
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        """Up to `limit` files of all owners whose stored names follow `after`, up to and including `upto`, in the order
+        of code points."""
+        ...
+
+    async def count(self) -> int:
+        """Of all owners."""
         ...
 
     async def delete(self, file: TaskFile) -> None:

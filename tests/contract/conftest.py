@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,9 +12,11 @@ from application.ports import JobQueue, UnitOfWork
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
-from infrastructure.sql.engine import open_engines
+from infrastructure.sql.engine import Engines, open_engines
 from infrastructure.sql.jobs import SqlJobQueue
+from infrastructure.sql.migrate import upgrade
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
+from tests.conftest import NewDatabase
 
 Make = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[UnitOfWork]]
 
@@ -48,3 +51,24 @@ async def _sql(url: str, jobs: Callable[[AsyncConnection], JobQueue]) -> AsyncIt
 async def work(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
     async with request.param(request) as work:
         yield work
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def engines(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engines]:
+    @asynccontextmanager
+    async def file() -> AsyncIterator[str]:
+        yield f"sqlite+aiosqlite:///{tmp_path / 'taskwell.db'}"
+
+    empty: NewDatabase = file if request.param == "sqlite" else request.getfixturevalue("new_postgres_database")
+    async with empty() as url:
+        engines = open_engines(url, pool_size=2)
+        await upgrade(engines.write)
+        yield engines
+        await engines.aclose()
+
+
+@pytest.fixture
+async def work_alone(engines: Engines) -> UnitOfWork:
+    """On a database that no other test has written to."""
+    jobs = {"sqlite": SqlJobQueue, "postgresql": PgqueuerJobQueue}[engines.write.dialect.name]
+    return SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)

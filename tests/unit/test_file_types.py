@@ -222,7 +222,9 @@ def test_the_extension_is_what_follows_the_last_dot(name: str, extension: str) -
         "x" * 251 + ".txt",
         "👋" * 255,
         "Grüße 世界 👋.txt",
-        "a\u202egpj.exe",
+        "\u200e\u05e9\u05dc\u200f.txt",  # marks of a direction
+        "\u0646\u200c\u0647.txt",  # joiners
+        "👩\u200d💻.txt",
         "..a",
         "con.txt",
         '"; rm -rf',
@@ -247,6 +249,9 @@ def test_a_name_may_be_any_text(name: str) -> None:
         "a\n.txt",
         "a\x7f.txt",
         "a\x85.txt",
+        "a\u2028.txt",
+        "a\u2029.txt",
+        *(f"a{chr(code)}gpj.txt" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))),
         "\ud800.txt",
     ],
 )

@@ -1,8 +1,10 @@
 """GET and HEAD /files/{id}"""
 
 import asyncio
+import re
 from hashlib import sha256
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from prometheus_client import REGISTRY
@@ -33,6 +35,19 @@ async def test_the_bytes_come_as_an_attachment_under_the_original_name(me: Perso
         "content-security-policy": "sandbox; default-src 'none'",
         "cache-control": "private, no-store",
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["\u200e\u05e9\u05dc\u200f.txt", "👩\u200d💻; filename=b.txt", "100%41'c\"d.txt", "x" * 251 + ".txt"]
+)
+async def test_a_name_survives_the_way_there_and_back(me: Person, task: dict[str, Any], name: str) -> None:
+    file = await me.file(task, TEN, name)
+    disposition = (await me.get(f"/files/{file['id']}")).headers["Content-Disposition"]
+    found = re.fullmatch(r"attachment; filename=\"([^\"\\]*)\"; filename\*=UTF-8''(.*)", disposition)
+    assert found
+    assert file["original_filename"] == unquote(found[2], errors="strict") == name
+    assert found[1].isascii()
+    assert found[1].isprintable()
 
 
 async def test_head_is_get_without_the_bytes(me: Person, file: dict[str, Any]) -> None:
