@@ -17,7 +17,7 @@ import structlog
 from application.ports import Job
 
 MAX_DELIVERIES = 5
-SLOTS = 4  # how many jobs of one kind a process runs at once; no kind can take those of another
+SLOTS = 8  # how many jobs of one kind a process runs at once; no kind can take those of another
 UNKNOWN_JOB = "unknown job"
 NEVER_RETURNED = "its process died each time"
 STOPPED = "stopped"

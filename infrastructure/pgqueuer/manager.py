@@ -26,9 +26,8 @@ class SlotManager(QueueManager):
         self._queries = queries
         self._wake = wake
         self._kinds: dict[JobId, QueueEntrypoint] = {}
-        self._drained: Counter[QueueEntrypoint] = (
-            Counter()
-        )  # the kinds of which the last look left nothing that was due
+        self._drained: Counter[QueueEntrypoint] = Counter()  # of these the last look left nothing that was due
+        self._woken = False
 
     @override
     async def fetch_jobs(
@@ -42,19 +41,22 @@ class SlotManager(QueueManager):
         self._drained = slots - Counter(job.entrypoint for job in jobs)
         for job in jobs:
             self._kinds[job.id] = job.entrypoint
-            yield job
+            yield job  # for each of these pgqueuer forgets one call to look
+        self._woken = False
 
     @override
     def forget_job(self, job_id: JobId, context: Context, task: asyncio.Task[None]) -> None:
         """pgqueuer calls this once a job is over, however it ended."""
         super().forget_job(job_id, context, task)
-        if self._kinds.get(job_id) not in self._drained:
+        if not self._woken and self._kinds.get(job_id) not in self._drained:
+            self._woken = True
             self._wake()
 
     @override
     async def _effective_dequeue_timeout(self, dequeue_timeout: timedelta) -> timedelta:
         """What waits for a slot is not worth looking for."""
-        due_in = await self._queries.next_due_in(self._free_slots())
+        slots = self._free_slots()
+        due_in = await self._queries.next_due_in(slots) if slots else None
         return dequeue_timeout if due_in is None else min(dequeue_timeout, max(due_in, self.min_dequeue_poll_interval))
 
     def _free_slots(self) -> Counter[QueueEntrypoint]:
