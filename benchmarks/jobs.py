@@ -1,6 +1,6 @@
 """Jobs on PostgreSQL: from the commit to the start on an idle queue; and jobs a second, beside pgqueuer used bare.
 
-Two worker processes each, in turns, on the same queue: jobs that do nothing, all of them enqueued before the first runs.
+Two worker processes each, in turns, and jobs that do nothing, all of them enqueued before the first runs.
 """
 
 import asyncio

@@ -5,8 +5,7 @@ import json
 import random
 import secrets
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,16 +58,6 @@ Outcome: TypeAlias = Again | Buried | None  # None: done
 def pack(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     """With a key, drawn here because the numbers of two databases are the same."""
     return json.dumps([args, kwargs, secrets.token_hex(16)], allow_nan=False)
-
-
-def fitting(due: Iterable[tuple[int, str]], running: Mapping[str, int]) -> list[int]:
-    """Those of the jobs, by id and name, for which their kind has a slot beside the jobs that run, first come first."""
-    taken, ids = Counter(running), []
-    for job_id, name in due:
-        if taken[name] < SLOTS:
-            taken[name] += 1
-            ids.append(job_id)
-    return ids
 
 
 def job_key() -> str:

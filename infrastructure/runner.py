@@ -1,8 +1,6 @@
 """Runs jobs inside the one process that an embedded service is; what that leaves at its death is the next one's."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -21,10 +19,10 @@ logger = structlog.get_logger()
 class JobStore(Protocol):
     """The jobs that are committed. One process has the store for itself, so whoever starts has all jobs to do."""
 
-    async def claim(self, running: Mapping[str, int], *, now: datetime) -> list[Delivery]:
-        """Of the jobs that are due and for which their kind has a slot beside those that run, the most urgent, each
-        counted as delivered, and claimed by nobody else before one of the calls below says what became of it. At least
-        one, if there is any; write nothing if there is none."""
+    async def claim(self, *, now: datetime) -> list[Delivery]:
+        """The jobs that are due and fit: of each kind the most urgent, as many as it has slots beside those that are
+        claimed. Each is counted as delivered, and claimed by nobody else before one of the calls below says what became
+        of it. Write nothing if there is none."""
         ...
 
     async def finish(self, delivery: Delivery) -> None:
@@ -57,17 +55,16 @@ class JobRunner:
         await work_until(stop, lambda stopping: self._work(deliver, stopping), deliver)
 
     async def _work(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
-        running: dict[asyncio.Task[None], str] = {}
+        running: set[asyncio.Task[None]] = set()
         try:
             with forward(stopping, self._woken):
                 while not stopping.is_set():
                     self._woken.clear()
-                    for delivery in await self._claim(Counter(running.values())):
+                    for delivery in await self._claim():
                         task = asyncio.create_task(self._run(deliver, delivery))
-                        running[task] = delivery.name
-                        task.add_done_callback(running.pop)
+                        running.add(task)
+                        task.add_done_callback(running.discard)
                         task.add_done_callback(lambda _: self._woken.set())
-                        self._woken.set()  # there may be more
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
                 if running:
@@ -76,9 +73,9 @@ class JobRunner:
             for task in running:
                 task.cancel()
 
-    async def _claim(self, running: Mapping[str, int]) -> list[Delivery]:
+    async def _claim(self) -> list[Delivery]:
         try:
-            return await self._store.claim(running, now=self._clock())
+            return await self._store.claim(now=self._clock())
         except Exception as failure:  # noqa: BLE001  the database may be away, locked or full: jobs wait until it is not
             logger.warning("jobs wait for the database", error=type(failure).__name__)
             return []

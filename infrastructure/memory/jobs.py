@@ -1,13 +1,14 @@
 """Jobs in a dict: the queue inside a transaction, and what a runner sees of it."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from infrastructure.clock import utc_now
 from infrastructure.enqueued import NewJob
-from infrastructure.jobs import Delivery, fitting
+from infrastructure.jobs import SLOTS, Delivery
 from infrastructure.memory.database import MemoryDatabase
 
 
@@ -46,11 +47,11 @@ class MemoryJobStore:
         self._database = database
         self._claimed: set[int] = set()
 
-    async def claim(self, running: Mapping[str, int], *, now: datetime) -> list[Delivery]:
-        if not self._due(self._database.snapshot().jobs, now, running):
+    async def claim(self, *, now: datetime) -> list[Delivery]:
+        if not self._fitting(self._database.snapshot().jobs, now):
             return []
         async with self._database.draft() as draft:
-            rows = [replace(row, attempts=row.attempts + 1) for row in self._due(draft.jobs, now, running)]
+            rows = [replace(row, attempts=row.attempts + 1) for row in self._fitting(draft.jobs, now)]
             draft.jobs.update({row.id: row for row in rows})
             self._claimed.update(row.id for row in rows)
         return [Delivery(row.id, row.name, row.arguments, row.attempts) for row in rows]
@@ -70,8 +71,12 @@ class MemoryJobStore:
             draft.jobs[delivery.id] = replace(draft.jobs[delivery.id], error=error, failed_at=at, unique=None)
         self._claimed.discard(delivery.id)
 
-    def _due(self, rows: Mapping[int, StoredJob], now: datetime, running: Mapping[str, int]) -> list[StoredJob]:
+    def _fitting(self, rows: Mapping[int, StoredJob], now: datetime) -> list[StoredJob]:
         waiting = (row for row in rows.values() if row.failed_at is None and row.id not in self._claimed)
         due = [row for row in waiting if row.due_at is None or row.due_at <= now]
-        due.sort(key=lambda row: (-row.priority, row.id))
-        return [rows[job_id] for job_id in fitting(((row.id, row.name) for row in due), running)]
+        taken, fitting = Counter(rows[job_id].name for job_id in self._claimed), []
+        for row in sorted(due, key=lambda row: (-row.priority, row.id)):
+            if taken[row.name] < SLOTS:
+                taken[row.name] += 1
+                fitting.append(row)
+        return fitting

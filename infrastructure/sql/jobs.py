@@ -1,29 +1,30 @@
 """Jobs in a table: the queue inside a transaction, and what the runner of an embedded service sees of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from infrastructure.enqueued import NewJob
-from infrastructure.jobs import SLOTS, Delivery, fitting
+from infrastructure.jobs import SLOTS, Delivery
 from infrastructure.sql.engine import Engines
 from infrastructure.sql.tables import jobs
-
-LOOKED_AT = 100  # jobs at a time, so that a long queue does not make looking into it long
 
 _due: ColumnElement[bool] = jobs.c.failed_at.is_(None) & (
     jobs.c.due_at.is_(None) | (jobs.c.due_at <= bindparam("now", type_=jobs.c.due_at.type))
 )
-_MOST_URGENT = (
-    select(jobs.c.id, jobs.c.name)
-    .where(_due, jobs.c.name.not_in(bindparam("full", expanding=True)))
-    .where(jobs.c.id.not_in(bindparam("claimed", expanding=True)))
-    .order_by(jobs.c.priority.desc(), jobs.c.id)
-    .limit(LOOKED_AT)
+_is_claimed: ColumnElement[bool] = jobs.c.id.in_(bindparam("claimed", expanding=True))
+_urgency = jobs.c.priority.desc(), jobs.c.id
+_slot = func.row_number().over(partition_by=jobs.c.name, order_by=(_is_claimed.desc(), *_urgency))
+_ranked = (
+    select(jobs.c.id, jobs.c.priority, _is_claimed.label("is_claimed"), _slot.label("slot")).where(_due).subquery()
+)
+_FITTING = (
+    select(_ranked.c.id)
+    .where(_ranked.c.slot <= SLOTS, ~_ranked.c.is_claimed)
+    .order_by(_ranked.c.priority.desc(), _ranked.c.id)
 )
 _CLAIM = (
     update(jobs)
@@ -52,12 +53,10 @@ class SqlJobStore:
         self._engines = engines
         self._claimed: set[int] = set()
 
-    async def claim(self, running: Mapping[str, int], *, now: datetime) -> list[Delivery]:
-        full = [name for name, number in running.items() if number >= SLOTS]
+    async def claim(self, *, now: datetime) -> list[Delivery]:
         async with self._engines.read.connect() as conn:  # so that an idle runner takes no write lock
-            due = {"now": now, "full": full, "claimed": sorted(self._claimed)}
-            rows = [(row.id, row.name) for row in await conn.execute(_MOST_URGENT, due)]
-        ids = fitting([row for row in rows if row[0] not in self._claimed], running)
+            fitting = await conn.scalars(_FITTING, {"now": now, "claimed": sorted(self._claimed)})
+        ids = [job_id for job_id in fitting if job_id not in self._claimed]
         if not ids:
             return []
         self._claimed.update(ids)

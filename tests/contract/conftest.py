@@ -15,6 +15,7 @@ from infrastructure.pgqueuer.queue import PgqueuerJobQueue
 from infrastructure.sql.engine import open_engines
 from infrastructure.sql.jobs import SqlJobQueue
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
+from tests.contract import job_services
 
 Make = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[UnitOfWork]]
 
@@ -49,3 +50,11 @@ async def _sql(url: str, jobs: Callable[[AsyncConnection], Add]) -> AsyncIterato
 async def work(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
     async with request.param(request) as work:
         yield work
+
+
+@pytest.fixture(
+    params=[job_services.memory, job_services.sqlite, job_services.postgres], ids=lambda make: make.__name__
+)
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[job_services.Service]:
+    async with request.param(request) as service:
+        yield service

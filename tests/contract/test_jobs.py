@@ -1,9 +1,6 @@
 """What any queue with its runner must do: a committed job runs, by one runner at a time, until it is done or buried."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -15,61 +12,7 @@ from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
 from infrastructure.jobs import MAX_DELIVERIES, exponential, job_key
 from infrastructure.sql.engine import open_engines
-from tests.contract.job_services import SOON, Service, memory, postgres, sqlite
-
-Make = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Service]]
-
-
-@pytest.fixture(params=[memory, sqlite, postgres], ids=lambda make: make.__name__)
-async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    make: Make = request.param
-    async with make(request) as service:
-        yield service
-
-
-@dataclass
-class Tell:
-    """Tells what it was called with."""
-
-    job_name: ClassVar[str] = "tell"
-    told: asyncio.Queue[tuple[object, ...]] = field(default_factory=asyncio.Queue)
-
-    async def __call__(self, number: int, names: Sequence[str] = (), *, loud: bool = False) -> None:
-        self.told.put_nowait((number, names, loud))
-
-    async def next(self) -> tuple[object, ...]:
-        return await asyncio.wait_for(self.told.get(), SOON)
-
-
-@dataclass
-class Fail:
-    """Fails a number of times."""
-
-    job_name: ClassVar[str] = "fail"
-    times: int
-    calls: list[float] = field(default_factory=list)
-
-    async def __call__(self, secret: str) -> None:
-        self.calls.append(time.monotonic())
-        if len(self.calls) <= self.times:
-            raise OSError(secret)
-
-
-@dataclass
-class Wait:
-    """Runs until it may end."""
-
-    job_name: ClassVar[str] = "wait"
-    started: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
-    may_end: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: int = 0
-    ended: int = 0
-
-    async def __call__(self) -> None:
-        self.calls += 1
-        self.started.put_nowait(self.calls)
-        await self.may_end.wait()
-        self.ended += 1
+from tests.contract.job_services import SOON, Fail, Service, Tell, Wait
 
 
 @dataclass
