@@ -15,14 +15,15 @@ from typing import ClassVar
 import asyncpg
 
 from benchmarks.started import environment
+from infrastructure import logs
 from infrastructure.enqueued import EnqueuedJobs
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
 from infrastructure.pgqueuer.worker import PgqueuerWorker
 from infrastructure.sql.engine import Engines, open_engines
 from tests.e2e.service import ROOT
 
-STARTS, PAUSE_SECONDS = 30, 0.02
-JOBS, ROUNDS, WORKERS = 4000, 3, 2
+STARTS, PAUSE_SECONDS = 500, 0.02
+JOBS, ROUNDS, WORKERS = 6000, 5, 2
 
 
 class Nothing:
@@ -38,6 +39,7 @@ class Nothing:
 
 
 async def main() -> None:
+    logs.configure(level="warning", form="json")
     with environment() as env:
         url = env["TASKWELL_DATABASE_URL"]
         engines = open_engines(url, pool_size=2)

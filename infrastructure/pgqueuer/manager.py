@@ -14,6 +14,8 @@ from infrastructure.jobs import SLOTS
 from infrastructure.pgqueuer.queries import JobQueries
 from infrastructure.pgqueuer.schema import SETTINGS
 
+LOST_CALL = timedelta(milliseconds=20)  # until a job is looked for whose call came while others were dispatched
+
 
 class SlotManager(QueueManager):
     """Each kind has slots of its own in this worker, and is asked for only while one of them is free.
@@ -28,6 +30,7 @@ class SlotManager(QueueManager):
         self._kinds: dict[JobId, QueueEntrypoint] = {}
         self._drained: Counter[QueueEntrypoint] = Counter()  # of these the last look left nothing that was due
         self._woken = False
+        self.min_dequeue_poll_interval = LOST_CALL
 
     @override
     async def fetch_jobs(
@@ -37,7 +40,7 @@ class SlotManager(QueueManager):
         if self.shutdown.is_set():
             return
         slots = self._free_slots()
-        jobs = await self._queries.claim(slots, self.queue_manager_id, lease=heartbeat_timeout)
+        jobs = await self._queries.claim(slots, self.queue_manager_id, lease=heartbeat_timeout) if slots else []
         self._drained = slots - Counter(job.entrypoint for job in jobs)
         for job in jobs:
             self._kinds[job.id] = job.entrypoint

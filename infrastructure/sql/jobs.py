@@ -15,16 +15,14 @@ from infrastructure.sql.tables import jobs
 _due: ColumnElement[bool] = jobs.c.failed_at.is_(None) & (
     jobs.c.due_at.is_(None) | (jobs.c.due_at <= bindparam("now", type_=jobs.c.due_at.type))
 )
-_is_claimed: ColumnElement[bool] = jobs.c.id.in_(bindparam("claimed", expanding=True))
+_claimed = jobs.c.id.in_(bindparam("claimed", expanding=True))
 _urgency = jobs.c.priority.desc(), jobs.c.id
-_slot = func.row_number().over(partition_by=jobs.c.name, order_by=(_is_claimed.desc(), *_urgency))
-_ranked = (
-    select(jobs.c.id, jobs.c.priority, _is_claimed.label("is_claimed"), _slot.label("slot")).where(_due).subquery()
-)
+_place = func.row_number().over(partition_by=jobs.c.name, order_by=(_claimed.desc(), *_urgency))
+_queue = select(jobs.c.id, jobs.c.priority, _claimed.label("claimed"), _place.label("place")).where(_due).subquery()
 _FITTING = (
-    select(_ranked.c.id)
-    .where(_ranked.c.slot <= SLOTS, ~_ranked.c.is_claimed)
-    .order_by(_ranked.c.priority.desc(), _ranked.c.id)
+    select(_queue.c.id)
+    .where(_queue.c.place <= SLOTS, ~_queue.c.claimed)
+    .order_by(_queue.c.priority.desc(), _queue.c.id)
 )
 _CLAIM = (
     update(jobs)
