@@ -4,14 +4,15 @@ import asyncio
 import os
 import sys
 
-from benchmarks import beside, files, get_task, limiter, stats
+from benchmarks import beside, files, get_task, jobs, limiter, stats
 
 BENCHMARKS = {
     "get_task": get_task.main,
     "limiter": limiter.main,
     "stats": stats.main,
-    "beside": beside.main,
     "files": files.main,
+    "jobs": jobs.main,
+    "beside": beside.main,
 }
 
 names = sys.argv[1:] or list(BENCHMARKS)

@@ -16,6 +16,7 @@ import structlog
 from application.ports import Job
 
 MAX_DELIVERIES = 5
+SLOTS = 8  # how many jobs of one kind a process runs at once; no kind can take those of another
 UNKNOWN_JOB = "unknown job"
 NEVER_RETURNED = "its process died each time"
 STOPPED = "stopped"
@@ -26,7 +27,7 @@ logger = structlog.get_logger()
 _key: ContextVar[str] = ContextVar("job_key")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One time that a job is handed to a runner: the `attempt`-th since it was enqueued, counted from 1."""
 

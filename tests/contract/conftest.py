@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from application.ports import JobQueue, UnitOfWork
+from application.ports import UnitOfWork
+from infrastructure.enqueued import Add
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
@@ -17,6 +18,7 @@ from infrastructure.sql.jobs import SqlJobQueue
 from infrastructure.sql.migrate import upgrade
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
 from tests.conftest import NewDatabase
+from tests.contract import job_services
 
 Make = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[UnitOfWork]]
 
@@ -41,7 +43,7 @@ async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
 
 
 @asynccontextmanager
-async def _sql(url: str, jobs: Callable[[AsyncConnection], JobQueue]) -> AsyncIterator[UnitOfWork]:
+async def _sql(url: str, jobs: Callable[[AsyncConnection], Add]) -> AsyncIterator[UnitOfWork]:
     engines = open_engines(url, pool_size=10)
     yield SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)
     await engines.aclose()
@@ -72,3 +74,11 @@ async def work_alone(engines: Engines) -> UnitOfWork:
     """On a database that no other test has written to."""
     jobs = {"sqlite": SqlJobQueue, "postgresql": PgqueuerJobQueue}[engines.write.dialect.name]
     return SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)
+
+
+@pytest.fixture(
+    params=[job_services.memory, job_services.sqlite, job_services.postgres], ids=lambda make: make.__name__
+)
+async def service(request: pytest.FixtureRequest) -> AsyncIterator[job_services.Service]:
+    async with request.param(request) as service:
+        yield service

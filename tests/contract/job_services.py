@@ -1,12 +1,13 @@
-"""A database with its unit of work and its runners, for each adapter of the job queue."""
+"""A database with its unit of work and its runners, for each adapter of the job queue; and jobs to run there."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import func, select, text
@@ -29,6 +30,51 @@ SOON = 30  # seconds in which what must happen happens, on the busiest machine
 POLL = timedelta(milliseconds=20)
 Run = Callable[[asyncio.Event], Awaitable[None]]
 Backoff = Callable[[int], timedelta]
+
+
+@dataclass
+class Tell:
+    """Tells what it was called with."""
+
+    job_name: ClassVar[str] = "tell"
+    told: asyncio.Queue[tuple[object, ...]] = field(default_factory=asyncio.Queue)
+
+    async def __call__(self, number: int, names: Sequence[str] = (), *, loud: bool = False) -> None:
+        self.told.put_nowait((number, names, loud))
+
+    async def next(self) -> tuple[object, ...]:
+        return await asyncio.wait_for(self.told.get(), SOON)
+
+
+@dataclass
+class Fail:
+    """Fails a number of times."""
+
+    job_name: ClassVar[str] = "fail"
+    times: int
+    calls: list[float] = field(default_factory=list)
+
+    async def __call__(self, secret: str) -> None:
+        self.calls.append(time.monotonic())
+        if len(self.calls) <= self.times:
+            raise OSError(secret)
+
+
+@dataclass
+class Wait:
+    """Runs until it may end."""
+
+    job_name: ClassVar[str] = "wait"
+    started: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: int = 0
+    ended: int = 0
+
+    async def __call__(self) -> None:
+        self.calls += 1
+        self.started.put_nowait(self.calls)
+        await self.may_end.wait()
+        self.ended += 1
 
 
 def quick(attempt: int) -> timedelta:

@@ -1,9 +1,6 @@
 """What any queue with its runner must do: a committed job runs, by one runner at a time, until it is done or buried."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -13,68 +10,9 @@ import structlog
 from pgqueuer import Queries
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
-from infrastructure.clock import utc_now
 from infrastructure.jobs import MAX_DELIVERIES, exponential, job_key
-from infrastructure.memory.database import MemoryDatabase
-from infrastructure.memory.jobs import MemoryJobStore
-from infrastructure.memory.unit_of_work import MemoryUnitOfWork
-from infrastructure.runner import JobRunner
 from infrastructure.sql.engine import open_engines
-from tests.contract.job_services import SOON, Service, memory, postgres, sqlite
-
-Make = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Service]]
-
-
-@pytest.fixture(params=[memory, sqlite, postgres], ids=lambda make: make.__name__)
-async def service(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
-    make: Make = request.param
-    async with make(request) as service:
-        yield service
-
-
-@dataclass
-class Tell:
-    """Tells what it was called with."""
-
-    job_name: ClassVar[str] = "tell"
-    told: asyncio.Queue[tuple[object, ...]] = field(default_factory=asyncio.Queue)
-
-    async def __call__(self, number: int, names: Sequence[str] = (), *, loud: bool = False) -> None:
-        self.told.put_nowait((number, names, loud))
-
-    async def next(self) -> tuple[object, ...]:
-        return await asyncio.wait_for(self.told.get(), SOON)
-
-
-@dataclass
-class Fail:
-    """Fails a number of times."""
-
-    job_name: ClassVar[str] = "fail"
-    times: int
-    calls: list[float] = field(default_factory=list)
-
-    async def __call__(self, secret: str) -> None:
-        self.calls.append(time.monotonic())
-        if len(self.calls) <= self.times:
-            raise OSError(secret)
-
-
-@dataclass
-class Wait:
-    """Runs until it may end."""
-
-    job_name: ClassVar[str] = "wait"
-    started: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
-    may_end: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: int = 0
-    ended: int = 0
-
-    async def __call__(self) -> None:
-        self.calls += 1
-        self.started.put_nowait(self.calls)
-        await self.may_end.wait()
-        self.ended += 1
+from tests.contract.job_services import SOON, Fail, Service, Tell, Wait
 
 
 @dataclass
@@ -254,21 +192,6 @@ async def test_nothing_that_a_job_was_given_or_raised_is_logged(
     assert events == ["job failed"] * MAX_DELIVERIES + ["job buried"]
     assert {(line["job"], line["error"]) for line in lines if line["event"] == "job failed"} == {("fail", "OSError")}
     assert "s3cret" not in f"{lines}{caplog.text}"
-
-
-async def test_draining_waits_for_all_that_is_due() -> None:
-    database, enqueued, tell = MemoryDatabase(), asyncio.Event(), Tell()
-    work = MemoryUnitOfWork(database, on_jobs=enqueued.set)
-    runner = JobRunner(MemoryJobStore(database), {"tell": tell}, clock=utc_now, enqueued=enqueued)
-    stop = asyncio.Event()
-    running = asyncio.create_task(runner.run(stop))
-    for number in range(10):
-        async with work.write() as tx:
-            await tx.jobs.enqueue(Tell, number)
-        await asyncio.wait_for(runner.drain(), SOON)
-        assert tell.told.qsize() == number + 1
-    stop.set()
-    await running
 
 
 async def test_the_migrations_make_what_pgqueuer_declares(migrated_postgres: str) -> None:
