@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ class MemoryState:
     versions: MutableMapping[UserId, int] = field(default_factory=dict)
     tasks: MutableMapping[TaskId, Task] = field(default_factory=dict)
     files: MutableMapping[FileId, TaskFile] = field(default_factory=dict)
+    reminders: MutableMapping[tuple[TaskId, int], datetime] = field(default_factory=dict)
+    schedules: MutableMapping[str, int] = field(default_factory=dict)
     jobs: "MutableMapping[int, StoredJob]" = field(default_factory=dict)
 
     def map(self, wrap: Callable[[Any], Any]) -> "MemoryState":

@@ -8,6 +8,8 @@ from infrastructure.enqueued import NoJobs, NoticedJobs
 from infrastructure.memory.database import MemoryDatabase, MemoryState
 from infrastructure.memory.files import MemoryFileRepository
 from infrastructure.memory.jobs import MemoryJobQueue
+from infrastructure.memory.reminders import MemoryReminderRepository
+from infrastructure.memory.schedules import MemorySchedules
 from infrastructure.memory.stats import MemoryStatsRepository
 from infrastructure.memory.tasks import MemoryTaskRepository
 from infrastructure.memory.users import MemoryUserRepository
@@ -19,6 +21,8 @@ class MemoryTransaction:
         self.tasks = MemoryTaskRepository(state, database.ids)
         self.files = MemoryFileRepository(state, database.ids)
         self.stats = MemoryStatsRepository(state)
+        self.reminders = MemoryReminderRepository(state)
+        self.schedules = MemorySchedules(state)
         self.jobs = jobs
 
 
