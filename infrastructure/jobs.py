@@ -5,7 +5,8 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ import structlog
 from application.ports import Job
 
 MAX_DELIVERIES = 5
+SLOTS = 4  # how many jobs of one kind a process runs at once; no kind can take those of another
 UNKNOWN_JOB = "unknown job"
 NEVER_RETURNED = "its process died each time"
 STOPPED = "stopped"
@@ -26,7 +28,7 @@ logger = structlog.get_logger()
 _key: ContextVar[str] = ContextVar("job_key")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One time that a job is handed to a runner: the `attempt`-th since it was enqueued, counted from 1."""
 
@@ -57,6 +59,16 @@ Outcome: TypeAlias = Again | Buried | None  # None: done
 def pack(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     """With a key, drawn here because the numbers of two databases are the same."""
     return json.dumps([args, kwargs, secrets.token_hex(16)], allow_nan=False)
+
+
+def fitting(due: Iterable[tuple[int, str]], running: Mapping[str, int]) -> list[int]:
+    """Those of the jobs, by id and name, for which their kind has a slot beside the jobs that run, first come first."""
+    taken, ids = Counter(running), []
+    for job_id, name in due:
+        if taken[name] < SLOTS:
+            taken[name] += 1
+            ids.append(job_id)
+    return ids
 
 
 def job_key() -> str:

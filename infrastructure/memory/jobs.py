@@ -1,16 +1,14 @@
 """Jobs in a dict: the queue inside a transaction, and what a runner sees of it."""
 
 import itertools
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import ParamSpec
+from datetime import datetime
 
-from application.ports import Job
-from infrastructure.jobs import Delivery, pack
+from infrastructure.clock import utc_now
+from infrastructure.enqueued import NewJob
+from infrastructure.jobs import Delivery, fitting
 from infrastructure.memory.database import MemoryDatabase
-
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +18,27 @@ class StoredJob:
     id: int
     name: str
     arguments: str
+    due_at: datetime | None
+    priority: int
+    unique: str | None
     attempts: int = 0
-    due_at: datetime | None = None
     failed_at: datetime | None = None
     error: str | None = None
-    enqueued_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    enqueued_at: datetime = field(default_factory=utc_now)
 
 
+@dataclass(frozen=True, slots=True)
 class MemoryJobQueue:
-    def __init__(self, rows: MutableMapping[int, StoredJob], ids: "itertools.count[int]") -> None:
-        self._rows = rows
-        self._ids = ids
+    """Stores the jobs of one transaction."""
 
-    async def enqueue(self, job: type[Job[P]], *args: P.args, **kwargs: P.kwargs) -> None:
-        row = StoredJob(next(self._ids), job.job_name, pack(args, kwargs))
-        self._rows[row.id] = row
+    rows: MutableMapping[int, StoredJob]
+    ids: "itertools.count[int]"
+
+    async def __call__(self, job: NewJob) -> None:
+        if job.unique is not None and any(row.unique == job.unique for row in self.rows.values()):
+            return
+        row = StoredJob(next(self.ids), job.name, job.arguments, job.due_at(), job.priority, job.unique)
+        self.rows[row.id] = row
 
 
 class MemoryJobStore:
@@ -42,11 +46,11 @@ class MemoryJobStore:
         self._database = database
         self._claimed: set[int] = set()
 
-    async def claim(self, limit: int, *, now: datetime) -> list[Delivery]:
-        if not self._due(self._database.snapshot().jobs, now):
+    async def claim(self, running: Mapping[str, int], *, now: datetime) -> list[Delivery]:
+        if not self._due(self._database.snapshot().jobs, now, running):
             return []
         async with self._database.draft() as draft:
-            rows = [replace(row, attempts=row.attempts + 1) for row in self._due(draft.jobs, now)[:limit]]
+            rows = [replace(row, attempts=row.attempts + 1) for row in self._due(draft.jobs, now, running)]
             draft.jobs.update({row.id: row for row in rows})
             self._claimed.update(row.id for row in rows)
         return [Delivery(row.id, row.name, row.arguments, row.attempts) for row in rows]
@@ -63,9 +67,11 @@ class MemoryJobStore:
 
     async def bury(self, delivery: Delivery, error: str, *, at: datetime) -> None:
         async with self._database.draft() as draft:
-            draft.jobs[delivery.id] = replace(draft.jobs[delivery.id], error=error, failed_at=at)
+            draft.jobs[delivery.id] = replace(draft.jobs[delivery.id], error=error, failed_at=at, unique=None)
         self._claimed.discard(delivery.id)
 
-    def _due(self, rows: MutableMapping[int, StoredJob], now: datetime) -> list[StoredJob]:
+    def _due(self, rows: Mapping[int, StoredJob], now: datetime, running: Mapping[str, int]) -> list[StoredJob]:
         waiting = (row for row in rows.values() if row.failed_at is None and row.id not in self._claimed)
-        return sorted((row for row in waiting if row.due_at is None or row.due_at <= now), key=lambda row: row.id)
+        due = [row for row in waiting if row.due_at is None or row.due_at <= now]
+        due.sort(key=lambda row: (-row.priority, row.id))
+        return [rows[job_id] for job_id in fitting(((row.id, row.name) for row in due), running)]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from application.ports import JobQueue
-from infrastructure.enqueued import NoJobs, NoticedJobs
+from infrastructure.enqueued import EnqueuedJobs, refuse
 from infrastructure.memory.database import MemoryDatabase, MemoryState
 from infrastructure.memory.files import MemoryFileRepository
 from infrastructure.memory.jobs import MemoryJobQueue
@@ -35,16 +35,16 @@ class MemoryUnitOfWork:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[MemoryTransaction]:
         try:
-            yield MemoryTransaction(self._database.snapshot(), self._database, NoJobs())
+            yield MemoryTransaction(self._database.snapshot(), self._database, EnqueuedJobs(refuse))
         except TypeError as error:
             raise RuntimeError("a write needs work.write()") from error
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[MemoryTransaction]:
         async with self._database.draft() as draft:
-            jobs = NoticedJobs(MemoryJobQueue(draft.jobs, self._database.ids))
+            jobs = EnqueuedJobs(MemoryJobQueue(draft.jobs, self._database.ids))
             yield MemoryTransaction(draft, self._database, jobs)
-        if jobs.enqueued:
+        if jobs.names:
             self._on_jobs()
 
     async def ping(self) -> None:

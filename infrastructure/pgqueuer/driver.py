@@ -49,6 +49,7 @@ class PatientDriver(AsyncpgPoolDriver):
         self._stopping = stopping
         self._listening = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
+        self._notify: Callable[[], None] | None = None
 
     @override
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
@@ -66,6 +67,7 @@ class PatientDriver(AsyncpgPoolDriver):
 
     @override
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        self._notify = lambda: callback(_changed(channel))
         self._listener = asyncio.create_task(self._listen(channel, callback))
 
     @override
@@ -73,6 +75,11 @@ class PatientDriver(AsyncpgPoolDriver):
         if self._listener is not None:
             self._listener.cancel()
             await asyncio.wait({self._listener})
+
+    def wake(self) -> None:
+        """Make pgqueuer look for work, as if the table had changed."""
+        if self._notify is not None:
+            self._notify()
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -98,7 +105,7 @@ class PatientDriver(AsyncpgPoolDriver):
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(channel, Relay(callback))
             self._listening.set()
-            callback(_changed(channel))  # it may have, while nobody listened
+            self.wake()  # it may have changed while nobody listened
             await lost.wait()
         finally:
             self._listening.clear()

@@ -1,12 +1,15 @@
 """What pgqueuer does not ask or do itself, on its tables."""
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 import structlog
 from pgqueuer import Job, Queries
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.adapters.persistence.query_helpers import cell
 from pgqueuer.domain.models import TracebackRecord
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.driver import Driver
 from typing_extensions import override
 
@@ -16,11 +19,41 @@ from infrastructure.pgqueuer.schema import SETTINGS
 
 LOG_KEPT = timedelta(days=7)
 
-# pgqueuer counts failures; a job that kills its worker never fails. Each claim is logged, so that can be counted,
-# from when an operator last sent the job back.
-_COUNT_DELIVERIES = """
-SELECT count(*) AS deliveries FROM pgqueuer_log WHERE job_id = $1 AND status = 'picked'
-AND id > coalesce((SELECT max(id) FROM pgqueuer_log WHERE job_id = $1 AND status = 'failed'), 0)
+# As pgqueuer does it, but for a number of jobs of each kind; and `attempts` counts the deaths of workers too. pgqueuer
+# counts failures only, and would retry a job that kills its worker for ever.
+_CLAIM = """
+WITH kind AS (
+    SELECT * FROM unnest($1::text[], $2::int[]) AS kind (name, slots)
+), due AS MATERIALIZED (
+    SELECT job.id FROM kind CROSS JOIN LATERAL (
+        SELECT id FROM (
+            SELECT id FROM pgqueuer
+            WHERE entrypoint = kind.name AND status = 'picked' AND heartbeat < now() - $4::interval
+            LIMIT kind.slots FOR UPDATE SKIP LOCKED
+        ) AS orphaned
+        UNION ALL
+        SELECT id FROM (
+            SELECT id FROM pgqueuer
+            WHERE entrypoint = kind.name AND status = 'queued' AND execute_after <= now()
+            ORDER BY priority DESC, id
+            LIMIT kind.slots FOR UPDATE SKIP LOCKED
+        ) AS queued
+        LIMIT kind.slots
+    ) AS job
+), claimed AS (
+    UPDATE pgqueuer SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3,
+        attempts = attempts + (status = 'picked')::int
+    WHERE id IN (SELECT id FROM due)
+    RETURNING *
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
+    SELECT id, status, entrypoint, priority FROM claimed
+)
+SELECT * FROM claimed ORDER BY priority DESC, id
+"""
+
+_NEXT_DUE_IN = """
+SELECT min(execute_after) - now() AS due_in FROM pgqueuer WHERE entrypoint = ANY($1::text[]) AND status = 'queued'
 """
 
 _BURY_UNKNOWN = """
@@ -66,9 +99,17 @@ class JobQueries(Queries):
         with contextlib.suppress(*AWAY):
             await super().retry_job(job, delay, traceback_record)
 
-    async def count_deliveries(self, job: Job) -> int:
-        rows = await self.driver.fetch(_COUNT_DELIVERIES, job.id)
-        return int(str(rows[0]["deliveries"]))
+    async def claim(
+        self, slots: Mapping[QueueEntrypoint, int], manager: QueueManagerId, *, lease: timedelta
+    ) -> list[Job]:
+        """The most urgent jobs of each kind, as many as it has slots; first those whose worker lost its lease."""
+        rows = await self.driver.fetch(_CLAIM, list(slots), list(slots.values()), manager, lease)
+        return [Job.model_validate(row) for row in rows]
+
+    async def next_due_in(self, kinds: Iterable[QueueEntrypoint]) -> timedelta | None:
+        """Until the next queued job of these kinds is due; not positive if it is, None if there is none."""
+        rows = await self.driver.fetch(_NEXT_DUE_IN, list(kinds))
+        return cell(rows[0], "due_in", timedelta) if rows[0]["due_in"] is not None else None
 
     async def bury_unknown(self, known: list[str], *, after: timedelta) -> None:
         """Not at once: during an update, workers of the new release may be on their way."""

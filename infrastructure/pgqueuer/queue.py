@@ -1,26 +1,24 @@
 """Enqueues on the very connection, and so in the very transaction, of the change that the job belongs to."""
 
-from datetime import timedelta
-from typing import ParamSpec
+from dataclasses import dataclass
 
 from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from application.ports import Job
-from infrastructure.jobs import pack
+from infrastructure.enqueued import NewJob
 from infrastructure.pgqueuer.schema import SETTINGS
 
-P = ParamSpec("P")
-
-_ENQUEUE = QueryQueueBuilder(settings=SETTINGS).build_enqueue_query()
+_ENQUEUE = QueryQueueBuilder(settings=SETTINGS).build_enqueue_query(on_conflict="skip")
 
 
+@dataclass(frozen=True, slots=True)
 class PgqueuerJobQueue:
-    def __init__(self, conn: AsyncConnection) -> None:
-        self._conn = conn
+    """Stores the jobs of one transaction."""
 
-    async def enqueue(self, job: type[Job[P]], *args: P.args, **kwargs: P.kwargs) -> None:
+    conn: AsyncConnection
+
+    async def __call__(self, job: NewJob) -> None:
         # Through SQLAlchemy, which begins the transaction with its first statement; one that went past it to the driver
         # would escape the transaction. A list each: priority, entrypoint, payload, delay, dedupe key, headers.
-        row = [0], [job.job_name], [pack(args, kwargs).encode()], [timedelta()], [None], ["null"]
-        await self._conn.exec_driver_sql(_ENQUEUE, row)
+        row = [job.priority], [job.name], [job.arguments.encode()], [job.delay], [job.unique], ["null"]
+        await self.conn.exec_driver_sql(_ENQUEUE, row)

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from application.ports import JobQueue
-from infrastructure.enqueued import NoJobs, NoticedJobs
+from infrastructure.enqueued import Add, EnqueuedJobs, refuse
 from infrastructure.sql.away import away
 from infrastructure.sql.engine import Engines
 from infrastructure.sql.files import SqlFileRepository
@@ -31,10 +31,8 @@ class SqlTransaction:
 
 
 class SqlUnitOfWork:
-    def __init__(
-        self, engines: Engines, jobs: Callable[[AsyncConnection], JobQueue], on_jobs: Callable[[], None]
-    ) -> None:
-        """`jobs` makes the queue of a transaction; `on_jobs` is called after each commit that enqueued something."""
+    def __init__(self, engines: Engines, jobs: Callable[[AsyncConnection], Add], on_jobs: Callable[[], None]) -> None:
+        """`jobs` stores those of a transaction; `on_jobs` is called after each commit that enqueued something."""
         self._engines = engines
         self._jobs = jobs
         self._on_jobs = on_jobs
@@ -43,15 +41,15 @@ class SqlUnitOfWork:
     async def read(self) -> AsyncIterator[SqlTransaction]:
         with away():
             async with self._engines.read.connect() as conn:
-                yield SqlTransaction(Session(conn, writes=False), NoJobs())
+                yield SqlTransaction(Session(conn, writes=False), EnqueuedJobs(refuse))
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[SqlTransaction]:
         with away():
             async with self._engines.write.begin() as conn:
-                jobs = NoticedJobs(self._jobs(conn))
+                jobs = EnqueuedJobs(self._jobs(conn))
                 yield SqlTransaction(Session(conn, writes=True), jobs)
-        if jobs.enqueued:
+        if jobs.names:
             self._on_jobs()
 
     async def ping(self) -> None:

@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from application.ports import JobQueue, UnitOfWork
+from application.ports import UnitOfWork
+from infrastructure.enqueued import Add
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
@@ -38,7 +39,7 @@ async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[UnitOfWork]:
 
 
 @asynccontextmanager
-async def _sql(url: str, jobs: Callable[[AsyncConnection], JobQueue]) -> AsyncIterator[UnitOfWork]:
+async def _sql(url: str, jobs: Callable[[AsyncConnection], Add]) -> AsyncIterator[UnitOfWork]:
     engines = open_engines(url, pool_size=10)
     yield SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)
     await engines.aclose()

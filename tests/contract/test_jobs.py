@@ -13,12 +13,7 @@ import structlog
 from pgqueuer import Queries
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
-from infrastructure.clock import utc_now
 from infrastructure.jobs import MAX_DELIVERIES, exponential, job_key
-from infrastructure.memory.database import MemoryDatabase
-from infrastructure.memory.jobs import MemoryJobStore
-from infrastructure.memory.unit_of_work import MemoryUnitOfWork
-from infrastructure.runner import JobRunner
 from infrastructure.sql.engine import open_engines
 from tests.contract.job_services import SOON, Service, memory, postgres, sqlite
 
@@ -254,21 +249,6 @@ async def test_nothing_that_a_job_was_given_or_raised_is_logged(
     assert events == ["job failed"] * MAX_DELIVERIES + ["job buried"]
     assert {(line["job"], line["error"]) for line in lines if line["event"] == "job failed"} == {("fail", "OSError")}
     assert "s3cret" not in f"{lines}{caplog.text}"
-
-
-async def test_draining_waits_for_all_that_is_due() -> None:
-    database, enqueued, tell = MemoryDatabase(), asyncio.Event(), Tell()
-    work = MemoryUnitOfWork(database, on_jobs=enqueued.set)
-    runner = JobRunner(MemoryJobStore(database), {"tell": tell}, clock=utc_now, enqueued=enqueued)
-    stop = asyncio.Event()
-    running = asyncio.create_task(runner.run(stop))
-    for number in range(10):
-        async with work.write() as tx:
-            await tx.jobs.enqueue(Tell, number)
-        await asyncio.wait_for(runner.drain(), SOON)
-        assert tell.told.qsize() == number + 1
-    stop.set()
-    await running
 
 
 async def test_the_migrations_make_what_pgqueuer_declares(migrated_postgres: str) -> None:

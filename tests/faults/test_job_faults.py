@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from infrastructure.clock import utc_now
+from infrastructure.enqueued import EnqueuedJobs
 from infrastructure.jobs import MAX_DELIVERIES, Jobs, Pace
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
 from infrastructure.pgqueuer.worker import PgqueuerWorker
@@ -85,7 +86,7 @@ class Service:
     async def enqueue(self, job: type[Hang | Kill]) -> None:
         queue = PgqueuerJobQueue if self.url.startswith("postgresql") else SqlJobQueue
         async with self.engines.write.begin() as conn:
-            await queue(conn).enqueue(job)
+            await EnqueuedJobs(queue(conn)).enqueue(job)
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         async with self.engines.read.connect() as conn:
@@ -226,7 +227,7 @@ async def test_a_worker_outlives_a_restart_of_postgres(postgres: Service) -> Non
 
 async def _enqueue_pass(service: Service) -> None:
     async with service.engines.write.begin() as conn:
-        await PgqueuerJobQueue(conn).enqueue(Pass)
+        await EnqueuedJobs(PgqueuerJobQueue(conn)).enqueue(Pass)
 
 
 if __name__ == "__main__":
