@@ -102,8 +102,12 @@ class FileRepository(Protocol):
     """Each write marks the owner's statistics as changed and moves the task's `file_count` and `version`, at once."""
 
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
-        """Return it with its id. Raise `TaskNotFound` if the task is gone or not the owner's, `QuotaExceeded` if all of
-        the owner's files would then hold more than `quota` bytes: exactly, however many are added at once."""
+        """Record the file of an upload, which ends with it. Return it with its id.
+
+        Raise `TaskNotFound` if the task is gone or not the owner's, `UploadAbandoned` if the upload is not known any
+        more, `QuotaExceeded` if all of the owner's files and other live uploads would then hold more than `quota`
+        bytes: exactly, however many are added at once.
+        """
         ...
 
     async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
@@ -112,10 +116,6 @@ class FileRepository(Protocol):
 
     async def of_task(self, task_id: TaskId, *, owner: UserId) -> Sequence[TaskFile]:
         """Oldest first. Raise `TaskNotFound` like a task's `get`."""
-        ...
-
-    async def bytes_of(self, owner: UserId) -> int:
-        """What all files of the owner hold. Raise `NotAuthenticated` if the owner is gone."""
         ...
 
     async def delete(self, file: TaskFile) -> None:

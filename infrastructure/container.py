@@ -9,7 +9,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from application import accounts, files, health, notices, reminders, stats, tasks
+from application import accounts, files, health, notices, reminders, stats, tasks, uploads
 from infrastructure.clock import utc_now
 from infrastructure.jobs import job_key
 from infrastructure.log_notifier import LogNotifier
@@ -169,14 +169,16 @@ class Container(containers.DeclarativeContainer):
     get_stats = providers.Singleton(stats.GetStats, work, cache, clock, stats_ttl)
 
     # --- files
+    reconcile_min_age = providers.Callable(timedelta, seconds=settings.provided.reconcile_min_age_seconds)
     upload_file = providers.Singleton(
-        files.UploadFile,
+        uploads.UploadFile,
         work,
         storage,
         clock,
         largest=settings.provided.max_file_bytes,
         quota=settings.provided.user_quota_bytes,
         allowed=settings.provided.file_types,
+        abandoned_after=reconcile_min_age,
     )
     list_files = providers.Singleton(files.ListFiles, work)
     get_file = providers.Singleton(files.GetFile, work)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.file import FileId, TaskFile
 from domain.task import Task, TaskId
+from domain.upload import Upload
 from domain.user import NotAuthenticated, User, UserId
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class MemoryState:
     versions: MutableMapping[UserId, int] = field(default_factory=dict)
     tasks: MutableMapping[TaskId, Task] = field(default_factory=dict)
     files: MutableMapping[FileId, TaskFile] = field(default_factory=dict)
+    uploads: MutableMapping[str, Upload] = field(default_factory=dict)
     reminders: MutableMapping[tuple[TaskId, int], datetime] = field(default_factory=dict)
     schedules: MutableMapping[str, int] = field(default_factory=dict)
     jobs: "MutableMapping[int, StoredJob]" = field(default_factory=dict)
@@ -35,6 +37,12 @@ class MemoryState:
         if owner not in self.versions:
             raise NotAuthenticated
         self.versions[owner] += 1
+
+    def held(self, owner: UserId, now: datetime) -> int:
+        """The bytes of the owner's quota that files and live uploads hold."""
+        files = sum(file.file_size for file in self.files.values() if file.owner_id == owner)
+        live = (one.reserved for one in self.uploads.values() if one.owner_id == owner and one.holds_room(now))
+        return files + sum(live)
 
 
 class MemoryDatabase:

@@ -12,6 +12,7 @@ from infrastructure.memory.reminders import MemoryReminderRepository
 from infrastructure.memory.schedules import MemorySchedules
 from infrastructure.memory.stats import MemoryStatsRepository
 from infrastructure.memory.tasks import MemoryTaskRepository
+from infrastructure.memory.uploads import MemoryUploadRepository
 from infrastructure.memory.users import MemoryUserRepository
 
 
@@ -21,6 +22,7 @@ class MemoryTransaction:
         self.tasks = MemoryTaskRepository(state, database.ids)
         self.files = MemoryFileRepository(state, database.ids)
         self.stats = MemoryStatsRepository(state)
+        self.uploads = MemoryUploadRepository(state)
         self.reminders = MemoryReminderRepository(state)
         self.schedules = MemorySchedules(state)
         self.jobs = jobs

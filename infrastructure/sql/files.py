@@ -6,16 +6,23 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, insert, select, update
 
-from domain.file import FileId, FileNotFound, TaskFile
+from domain.file import FileId, FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskId, TaskNotFound
+from domain.upload import UploadAbandoned
 from domain.user import UserId
-from infrastructure.sql import usage
+from infrastructure.sql import uploads, usage
 from infrastructure.sql.session import Session
 from infrastructure.sql.tables import files, tasks
 
 FIELDS = tuple(field.name for field in fields(TaskFile))
 SELECT = select(*(files.c[name] for name in FIELDS))
-INSERT = insert(files).returning(files.c.id)
+NEW = [column for column in files.c if column.name != "id"]
+# By then the file is counted, and its upload is not any more: no room that is left is enough.
+INSERT = (
+    insert(files)
+    .from_select(NEW, select(*(bindparam(c.name, type_=c.type) for c in NEW)).where(usage.LEFT.scalar_subquery() >= 0))
+    .returning(files.c.id)
+)
 BY_ID = SELECT.where(files.c.id == bindparam("file_id"), files.c.owner_id == bindparam("owner"))
 BY_ID_LOCKING_ITS_TASK = BY_ID.join(tasks, tasks.c.id == files.c.task_id).with_for_update(of=tasks)
 # One statement tells both apart: a task that is not there gives no row, one without files gives an empty one.
@@ -40,11 +47,14 @@ class SqlFileRepository:
 
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
         await self._count(file, +1)
-        await usage.grow(self._session, file.owner_id, file.file_size, quota=quota)
-        row = asdict(file)
-        del row["id"]
-        inserted = await self._session.change(INSERT, row)
-        return replace(file, id=FileId(inserted.scalar_one()))
+        await usage.move(self._session, file.owner_id, files=1, size=file.file_size)
+        if not await uploads.ended(self._session, file.stored_name):
+            raise UploadAbandoned
+        row = asdict(file) | usage.quota_of(file.owner_id, quota, file.uploaded_at)
+        file_id = (await self._session.change(INSERT, row)).scalar_one_or_none()
+        if file_id is None:
+            raise QuotaExceeded
+        return replace(file, id=FileId(file_id))
 
     async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
         row = (await self._session.query(self._one, {"file_id": file_id, "owner": owner})).one_or_none()
@@ -57,9 +67,6 @@ class SqlFileRepository:
         if not rows:
             raise TaskNotFound
         return [_file(row) for row in rows if row.id is not None]
-
-    async def bytes_of(self, owner: UserId) -> int:
-        return await usage.bytes_of(self._session, owner)
 
     async def delete(self, file: TaskFile) -> None:
         # `get` waited for the lock on the task, but shows the file as it was before the wait.

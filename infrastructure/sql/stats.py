@@ -10,7 +10,7 @@ from domain.task import Priority
 from domain.user import NotAuthenticated, UserId
 from infrastructure.sql.session import Session
 from infrastructure.sql.tables import UtcDateTime, files, tasks, usage
-from infrastructure.sql.usage import COUNTERS, MINE, version_of
+from infrastructure.sql.usage import COUNTERS, MINE, lock, version_of
 
 _now, _start, _end = (bindparam(name, type_=UtcDateTime) for name in ("now", "start", "end"))
 
@@ -26,7 +26,6 @@ TALLY = select(
     _pending(tasks.c.due_at >= _start, tasks.c.due_at < _end).label("due_today"),
 ).where(MINE)
 
-LOCK = select(*COUNTERS).where(MINE).with_for_update()
 COUNT_TASKS = select(
     func.count(tasks.c.completed_at).label("completed"),
     *(func.count().filter(tasks.c.priority == priority).label(priority) for priority in Priority),
@@ -64,9 +63,7 @@ class SqlStatsRepository:
     async def recount(self, owner: UserId) -> bool:
         # Whoever writes now has moved the row before, or waits for it: the counts that follow miss nobody, or his move
         # comes on top of them.
-        kept = (await self._session.change(LOCK, {"owner": owner})).mappings().one_or_none()
-        if kept is None:
-            raise NotAuthenticated
+        kept = await lock(self._session, owner)
         counted: dict[str, Any] = {}
         for count in (COUNT_TASKS, COUNT_FILES):
             counted |= (await self._session.query(count, {"owner": owner})).mappings().one()

@@ -16,6 +16,7 @@ from infrastructure.sql.schedules import SqlSchedules
 from infrastructure.sql.session import Session
 from infrastructure.sql.stats import SqlStatsRepository
 from infrastructure.sql.tasks import SqlTaskRepository
+from infrastructure.sql.uploads import SqlUploadRepository
 from infrastructure.sql.users import SqlUserRepository
 
 
@@ -25,6 +26,7 @@ class SqlTransaction:
         self.tasks = SqlTaskRepository(session)
         self.files = SqlFileRepository(session)
         self.stats = SqlStatsRepository(session)
+        self.uploads = SqlUploadRepository(session)
         self.reminders = SqlReminderRepository(session)
         self.schedules = SqlSchedules(session)
         self.jobs = jobs
