@@ -48,4 +48,4 @@ class Scheduler:
         name = schedule.job.job_name
         async with self._work.write() as tx:
             if await tx.schedules.take(name, tick):
-                await tx.jobs.enqueue(schedule.job)
+                await tx.jobs.configure(unique=name).enqueue(schedule.job)

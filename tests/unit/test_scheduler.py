@@ -105,6 +105,15 @@ async def test_what_was_missed_is_made_up_for_once(database: Database, time: Tim
     assert await enqueued(database) == ["often", "seldom"]
 
 
+async def test_a_job_that_still_waits_is_not_enqueued_once_more(
+    database: Database, time: Time, scheduler: Scheduler
+) -> None:
+    for _ in range(3):
+        await scheduler.look()
+        time.now += MINUTE
+    assert await enqueued(database) == ["often", "seldom"]
+
+
 async def test_it_looks_again_when_the_next_tick_begins(time: Time, scheduler: Scheduler) -> None:
     waits = []
     for passed in (0, 1, 58, 0.5, 0.5):
