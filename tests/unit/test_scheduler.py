@@ -1,7 +1,8 @@
 """When what is done regularly is enqueued, with a clock that a test moves."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -57,10 +58,12 @@ class Database(Work):
         self.committed.put_nowait(None)
 
     @override
-    def write(self) -> AbstractAsyncContextManager[MemoryTransaction]:
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[MemoryTransaction]:
         if self.away:
             raise DatabaseAway
-        return super().write()
+        async with super().write() as tx:
+            yield tx
 
 
 @pytest.fixture
