@@ -38,3 +38,12 @@ async def test_all_are_reminded_of_however_many_they_are(
     await remind()
     assert [args[1] for _, args in work.jobs()] == [task.id for task in tasks]
     assert work.woken == -(-count // BATCH)  # a transaction for each batch
+
+
+async def test_nothing_is_kept_of_a_deleted_task(work: Work, owner: User, remind: RemindOfDueTasks) -> None:
+    task = await stored_task(work, owner, {"due_at": NOON + HOUR})
+    await remind()
+    assert len(work.database.snapshot().reminders) == 1
+    async with work.write() as tx:
+        await tx.tasks.delete([task])
+    assert work.database.snapshot().reminders == {}
