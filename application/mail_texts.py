@@ -58,8 +58,8 @@ def _items(texts: Sequence[str]) -> str:
 
 WELCOME = MailText(
     subject="Welcome to Taskwell",
-    text="your account is ready. A mail will tell you of each new task, and of what you completed.",
-    html="<p>your account is ready. A mail will tell you of each new task, and of what you completed.</p>",
+    text="your account is ready. A mail will tell you of tasks that are new, due soon, or completed.",
+    html="<p>your account is ready. A mail will tell you of tasks that are new, due soon, or completed.</p>",
 )
 
 TASK_CREATED = MailText(
@@ -72,4 +72,10 @@ TASK_COMPLETED = MailText(
     subject="Done: $what",
     text="you completed:\n$titles",
     html="<p>you completed:</p>\n<ul>\n$titles\n</ul>",
+)
+
+TASK_DUE = MailText(  # within: it may be sent somewhat later than it should
+    subject="Due within $span: $title",
+    text="your task is due within $span, at $moment: $title",
+    html="<p>your task is due within $span, at $moment: <strong>$title</strong></p>",
 )

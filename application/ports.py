@@ -69,8 +69,8 @@ class JobQueue(Protocol):
 
 class Schedules(Protocol):
     async def take(self, name: str, tick: int) -> bool:
-        """Whether this tick is later than any that was taken under this name; then it is taken with this write, and by
-        nobody else."""
+        """Whether this tick is later than the last that was taken under this name; then this write takes it, and nobody
+        else can. One that lies more than one ahead does not count: its clock was wrong, or its interval another."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from application import accounts, files, health, notices, reconcile, stats, tasks, uploads
+from application import accounts, files, health, notices, reconcile, reminders, stats, tasks, uploads
 from infrastructure.chronicle import LoggedChronicle
 from infrastructure.clock import utc_now
 from infrastructure.jobs import job_key
@@ -98,6 +98,7 @@ class Container(containers.DeclarativeContainer):
             providers.Callable(jobs, __self__),
         ),
     )
+    scheduler = providers.Singleton(lazy("scheduler", "Scheduler"), work, clock)
     redis = providers.Singleton(lazy("redis.link", "RedisLink"), settings.provided.redis_url)
     cache = providers.Selector(
         settings.provided.cache,
@@ -145,6 +146,8 @@ class Container(containers.DeclarativeContainer):
     mail_welcome = providers.Singleton(notices.MailWelcome, mailing)
     mail_task_created = providers.Singleton(notices.MailTaskCreated, mailing)
     mail_task_completed = providers.Singleton(notices.MailTaskCompleted, mailing)
+    mail_task_due = providers.Singleton(notices.MailTaskDue, mailing, clock)
+    remind_of_due_tasks = providers.Singleton(reminders.RemindOfDueTasks, work, clock)
 
     # --- accounts
     register = providers.Singleton(accounts.Register, work, hasher, clock)

@@ -55,13 +55,17 @@ async def migrate(settings: Settings) -> None:
 
 
 async def run_jobs(container: Container, stop: asyncio.Event) -> None:
-    """Run jobs until `stop`; those in flight then have the time of the settings to end, or go back to the queue."""
+    """Run jobs, those of the schedules among them, until `stop`; what is in flight then has the time of the settings to
+    end, or goes back to the queue."""
+    scheduling = asyncio.create_task(container.scheduler().run())
     running = asyncio.create_task(container.job_runner().run(stop))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    scheduling.cancel()
     with suppress(TimeoutError):
         await asyncio.wait_for(running, container.settings().shutdown_seconds)
+    await asyncio.wait({scheduling})
 
 
 @asynccontextmanager

@@ -25,6 +25,8 @@ class MemoryState:
     tasks: MutableMapping[TaskId, Task] = field(default_factory=dict)
     files: MutableMapping[FileId, TaskFile] = field(default_factory=dict)
     uploads: MutableMapping[str, Upload] = field(default_factory=dict)
+    reminders: MutableMapping[tuple[TaskId, int], datetime] = field(default_factory=dict)
+    schedules: MutableMapping[str, int] = field(default_factory=dict)
     jobs: "MutableMapping[int, StoredJob]" = field(default_factory=dict)
 
     def map(self, wrap: Callable[[Any], Any]) -> "MemoryState":

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from domain.reminder import HOURS_AHEAD
 from domain.task import StaleTask, Task, TaskId, TaskNotFound
 from domain.task_list import TaskQuery
 from domain.user import UserId
@@ -57,5 +58,7 @@ class MemoryTaskRepository:
             del self._state.files[file.id]
         for task in tasks:
             del self._state.tasks[task.id]
+            for hours in HOURS_AHEAD:
+                self._state.reminders.pop((task.id, hours), None)
             self._state.touch(task.owner_id)
         return [file.stored_name for file in gone]

@@ -8,6 +8,8 @@ from infrastructure.enqueued import EnqueuedJobs, refuse
 from infrastructure.memory.database import MemoryDatabase, MemoryState
 from infrastructure.memory.files import MemoryFileRepository
 from infrastructure.memory.jobs import MemoryJobQueue
+from infrastructure.memory.reminders import MemoryReminderRepository
+from infrastructure.memory.schedules import MemorySchedules
 from infrastructure.memory.stats import MemoryStatsRepository
 from infrastructure.memory.tasks import MemoryTaskRepository
 from infrastructure.memory.uploads import MemoryUploadRepository
@@ -21,6 +23,8 @@ class MemoryTransaction:
         self.files = MemoryFileRepository(state, database.ids)
         self.stats = MemoryStatsRepository(state)
         self.uploads = MemoryUploadRepository(state)
+        self.reminders = MemoryReminderRepository(state)
+        self.schedules = MemorySchedules(state)
         self.jobs = jobs
 
 

@@ -11,6 +11,8 @@ from infrastructure.enqueued import Add, EnqueuedJobs, refuse
 from infrastructure.sql.away import away
 from infrastructure.sql.engine import Engines
 from infrastructure.sql.files import SqlFileRepository
+from infrastructure.sql.reminders import SqlReminderRepository
+from infrastructure.sql.schedules import SqlSchedules
 from infrastructure.sql.session import Session
 from infrastructure.sql.stats import SqlStatsRepository
 from infrastructure.sql.tasks import SqlTaskRepository
@@ -25,6 +27,8 @@ class SqlTransaction:
         self.files = SqlFileRepository(session)
         self.stats = SqlStatsRepository(session)
         self.uploads = SqlUploadRepository(session)
+        self.reminders = SqlReminderRepository(session)
+        self.schedules = SqlSchedules(session)
         self.jobs = jobs
 
 

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 
 import application
+from application.schedules import SCHEDULES
 from infrastructure.container import Container, jobs, use_cases
 from infrastructure.lifecycle import closing
 from infrastructure.settings import Settings
@@ -43,7 +44,15 @@ LAZY = {
 }
 
 # A queue may hold a job of each of these names: one that is renamed would never be done.
-JOB_NAMES = {"mail-welcome", "mail-task-created", "mail-task-completed", "remove-file-contents", "reconcile-files"}
+JOB_NAMES = {
+    "mail-welcome",
+    "mail-task-created",
+    "mail-task-completed",
+    "mail-task-due",
+    "reconcile-files",
+    "remind-of-due-tasks",
+    "remove-file-contents",
+}
 
 BUILD = """
 import json, sys
@@ -130,6 +139,8 @@ async def test_jobs_are_known_by_names_of_their_own_that_never_change(container:
     assert sorted(known) == sorted(use_case.job_name for use_case in classes)
     assert {type(job) for job in known.values()} == set(classes)
     assert known.keys() >= JOB_NAMES
+    scheduled = [schedule.job.job_name for schedule in SCHEDULES]
+    assert scheduled == sorted(set(scheduled) & known.keys(), key=scheduled.index)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from textwrap import dedent
 
 import pytest
 
-from application.notices import Mailing, MailTaskCompleted, MailTaskCreated, MailWelcome
+from application.notices import Mailing, MailTaskCompleted, MailTaskCreated, MailTaskDue, MailWelcome
 from application.ports import Mail
+from domain.task import Task, TaskChanges, TaskId
 from domain.user import User, UserId
+from tests.examples import MINUTE, NOON, stored_task
 from tests.unit.memory import Work
 
 HOME = "https://tasks.example.org/?a=1&b=2"
@@ -49,7 +51,7 @@ async def test_a_welcome(owner: User, mailing: Mailing, post: Post) -> None:
     await MailWelcome(mailing)(owner.id)
     (mail,) = post.sent
     assert (mail.key, mail.to, mail.subject) == ("the-key", owner.email, "Welcome to Taskwell")
-    said = "your account is ready. A mail will tell you of each new task, and of what you completed."
+    said = "your account is ready. A mail will tell you of tasks that are new, due soon, or completed."
     assert mail.text == text(owner, said)
     assert mail.html == dedent(f"""\
         <!doctype html>
@@ -110,6 +112,47 @@ async def test_nobody_is_told_of_an_account_that_is_gone(mailing: Mailing, post:
     await MailTaskCreated(mailing)(UserId(7), "Write the report")
     await MailTaskCompleted(mailing)(UserId(7), ["Write the report"])
     assert post.sent == []
+
+
+@pytest.fixture
+async def task(work: Work, owner: User) -> Task:
+    return await stored_task(work, owner, {"title": "<Write>", "due_at": NOON + 90 * MINUTE})
+
+
+async def test_a_reminder(work: Work, owner: User, task: Task, mailing: Mailing, post: Post) -> None:
+    mail = MailTaskDue(mailing, lambda: NOON)
+    for hours in (1, 24):
+        await mail(owner.id, task.id, "2030-01-01T13:30:00+00:00", hours)
+    hour, day = post.sent
+    assert (hour.key, hour.to) == ("the-key", owner.email)
+    assert (hour.subject, day.subject) == ("Due within 1 hour: <Write>", "Due within 24 hours: <Write>")
+    assert hour.text == text(owner, "your task is due within 1 hour, at 2030-01-01 13:30 UTC: <Write>")
+    said = "your task is due within 24 hours, at 2030-01-01 13:30 UTC: <strong>&lt;Write&gt;</strong>"
+    assert body_of(day) == f"<p>{said}</p>"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"completed": True}, {"due_at": NOON + 91 * MINUTE}, {"due_at": None}],
+    ids=["done", "moved", "never due"],
+)
+async def test_nobody_is_reminded_of_what_has_changed(
+    work: Work, owner: User, task: Task, mailing: Mailing, post: Post, changes: TaskChanges
+) -> None:
+    async with work.write() as tx:
+        await tx.tasks.save(task.edit(changes, at=NOON))
+    await MailTaskDue(mailing, lambda: NOON)(owner.id, task.id, "2030-01-01T13:30:00+00:00", 24)
+    assert post.sent == []
+
+
+async def test_nobody_is_reminded_of_what_is_gone_or_over(
+    owner: User, task: Task, mailing: Mailing, post: Post
+) -> None:
+    await MailTaskDue(mailing, lambda: NOON)(owner.id, TaskId(task.id + 1), "2030-01-01T13:30:00+00:00", 1)
+    await MailTaskDue(mailing, lambda: NOON + 90 * MINUTE)(owner.id, task.id, "2030-01-01T13:30:00+00:00", 1)
+    assert post.sent == []
+    await MailTaskDue(mailing, lambda: NOON + 89 * MINUTE)(owner.id, task.id, "2030-01-01T13:30:00+00:00", 1)
+    assert len(post.sent) == 1
 
 
 async def test_a_mail_that_cannot_be_sent_fails_its_job(owner: User, mailing: Mailing, post: Post) -> None:
