@@ -97,6 +97,20 @@ class Container(containers.DeclarativeContainer):
             providers.Callable(jobs, __self__),
         ),
     )
+    job_records = providers.Selector(
+        settings.provided.database,
+        memory=providers.Singleton(lazy("memory.job_records", "MemoryJobRecords"), memory_database),
+        sqlite=providers.Singleton(
+            lazy("sql.job_records", "SqlJobRecords"),
+            engines,
+            providers.Singleton(lazy("sql.job_records", "OwnJobTable")),
+        ),
+        postgresql=providers.Singleton(
+            lazy("sql.job_records", "SqlJobRecords"),
+            engines,
+            providers.Singleton(lazy("pgqueuer.records", "PgqueuerJobTable")),
+        ),
+    )
     redis = providers.Singleton(lazy("redis.link", "RedisLink"), settings.provided.redis_url)
     cache = providers.Selector(
         settings.provided.cache,

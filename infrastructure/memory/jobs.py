@@ -46,7 +46,7 @@ class MemoryJobStore:
         if not self._due(self._database.snapshot().jobs, now):
             return []
         async with self._database.draft() as draft:
-            rows = [replace(row, attempts=row.attempts + 1) for row in self._due(draft.jobs, now)[:limit]]
+            rows = [replace(row, attempts=row.attempts + 1, due_at=None) for row in self._due(draft.jobs, now)[:limit]]
             draft.jobs.update({row.id: row for row in rows})
             self._claimed.update(row.id for row in rows)
         return [Delivery(row.id, row.name, row.arguments, row.attempts) for row in rows]

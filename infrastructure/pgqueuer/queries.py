@@ -14,8 +14,6 @@ from infrastructure.jobs import UNKNOWN_JOB
 from infrastructure.pgqueuer.driver import AWAY
 from infrastructure.pgqueuer.schema import SETTINGS
 
-LOG_KEPT = timedelta(days=7)
-
 # pgqueuer counts failures; a job that kills its worker never fails. Each claim is logged, so that can be counted,
 # from when an operator last sent the job back.
 _COUNT_DELIVERIES = """
@@ -39,13 +37,6 @@ SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
     'traceback', '', 'additional_context', NULL
 ) FROM buried
 RETURNING job_id, entrypoint
-"""
-
-_PRUNE_LOG = """
-DELETE FROM pgqueuer_log USING (
-    SELECT id FROM pgqueuer_log AS old WHERE created < now() - $1::interval
-    AND NOT EXISTS (SELECT FROM pgqueuer WHERE pgqueuer.id = old.job_id)
-) AS old WHERE pgqueuer_log.id = old.id
 """
 
 logger = structlog.get_logger()
@@ -74,6 +65,3 @@ class JobQueries(Queries):
         """Not at once: during an update, workers of the new release may be on their way."""
         for row in await self.driver.fetch(_BURY_UNKNOWN, known, after, UNKNOWN_JOB):
             logger.error("job buried", job=row["entrypoint"], id=row["job_id"], error=UNKNOWN_JOB)
-
-    async def prune_log(self) -> None:
-        await self.driver.execute(_PRUNE_LOG, LOG_KEPT)

@@ -25,7 +25,7 @@ _OLDEST_DUE = (
 _CLAIM = (
     update(jobs)
     .where(jobs.c.id.in_(_OLDEST_DUE))
-    .values(attempts=jobs.c.attempts + 1)
+    .values(attempts=jobs.c.attempts + 1, due_at=None)  # and so it is known to run
     .returning(jobs.c.id, jobs.c.name, jobs.c.arguments, jobs.c.attempts)
 )
 
