@@ -202,3 +202,4 @@ class Container(containers.DeclarativeContainer):
         storage,
         providers.Selector(settings.provided.cache, memory=providers.Object(None), redis=cache),
     )
+    count_jobs = providers.Singleton(health.CountJobs, job_records, clock)

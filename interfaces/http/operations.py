@@ -1,16 +1,16 @@
 """Health and metrics, for operators and their machines."""
 
-import os
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from application.health import CheckHealth
+from application.health import CheckHealth, CountJobs
 from domain.errors import Unavailable
 from interfaces.http.deps import Use
 from interfaces.http.document import can_refuse
+from interfaces.http.exposition import exposition
 from interfaces.http.fields import Out
 from interfaces.http.limiter import limiter
 from interfaces.http.links import link
@@ -51,19 +51,10 @@ async def ready(check: Use[CheckHealth]) -> ReadyOut:
 
 @router.get("/metrics", response_class=Response)
 @limiter.exempt
-async def metrics() -> Response:
-    return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
+async def metrics(count_jobs: Use[CountJobs]) -> Response:
+    return Response(exposition(*await count_jobs()), media_type=CONTENT_TYPE_LATEST)
 
 
 @start.get("/", include_in_schema=False)
 async def start_page(request: Request) -> RedirectResponse:
     return RedirectResponse(link(request, "/docs"))
-
-
-def _registry() -> CollectorRegistry:
-    """Of all workers, where there are several; the process that started them set up a folder for it."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return REGISTRY
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client has no types here
-    return registry
