@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     mail_from: str = ""
     docs_enabled: bool = True
     jobs_in_server: bool = False
+    worker_port: int = Field(default=8001, ge=0, le=65535)
     example_routes: bool | None = None  # unset: only in embedded mode
     shutdown_seconds: int = Field(default=5, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

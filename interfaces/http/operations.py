@@ -22,7 +22,7 @@ start = APIRouter(route_class=Route)
 
 class NotReady(Unavailable):
     code = "not-ready"
-    title = "A part that the service needs does not answer."
+    title = "The service is stopping, or a part that it needs does not answer."
 
 
 class LiveOut(Out):
@@ -42,7 +42,9 @@ async def live() -> LiveOut:
 
 @router.get("/health/ready", responses=can_refuse(503))
 @limiter.exempt
-async def ready(check: Use[CheckHealth]) -> ReadyOut:
+async def ready(request: Request, check: Use[CheckHealth]) -> ReadyOut:
+    if request.app.state.stopping.is_set():
+        raise NotReady("Stopping.")
     health = await check()
     if health.missing:
         raise NotReady(f"Away: {', '.join(health.missing)}.", checks=health.checks)
