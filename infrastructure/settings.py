@@ -68,9 +68,13 @@ class Settings(BaseSettings):
         return _DATABASES[self.database_url.partition(":")[0]]
 
     @property
+    def sqlite_file(self) -> Path:
+        return Path(_file_of(self.database_url))
+
+    @property
     def lock_file(self) -> Path:
         """Held by the one process that serves an SQLite database."""
-        return Path(f"{_file_of(self.database_url)}.lock")
+        return Path(f"{self.sqlite_file}.lock")
 
     @property
     def embedded(self) -> bool:
