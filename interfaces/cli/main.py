@@ -6,11 +6,12 @@ import json
 import typer
 
 from infrastructure.settings import Settings
-from interfaces.cli import jobs
+from interfaces.cli import doctor, jobs
 from interfaces.cli.told import read_settings, refuse, told
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 cli.add_typer(jobs.group, name="jobs")
+cli.command(help="Examine every configured part: what is wrong, and how to mend it.")(doctor.doctor)
 
 
 @cli.callback(help="Tasks with file attachments. Settings come from TASKWELL_* variables or .env; see the README.")
