@@ -186,7 +186,8 @@ class FileStorage(Protocol):
 
     async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
         """Up to `limit` of what it holds, uploads that are not finished or never will be included, whose names follow
-        `after` in the order of code points. `delete` takes each of them. Things that are not ours are left out."""
+        `after` in the order of code points; none only if there are no more. `delete` takes each of them. Things that
+        are not ours are left out."""
         ...
 
     async def ping(self) -> None:

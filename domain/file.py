@@ -1,5 +1,6 @@
 """A file attached to a task: a record of bytes that lie in the storage under a name of ours."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from domain.user import UserId
 FileId = NewType("FileId", int)
 
 FILENAME_MAX = 255
+STORED = re.compile(r"task_[1-9][0-9]*_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]+")
 
 
 class FileNotFound(NotFound):
@@ -66,6 +68,11 @@ def extension_of(name: str) -> str:
 def stored_name(task_id: TaskId, extension: str) -> str:
     """A new name in the storage. Of the user's name it holds the extension only, which must be an allowed one."""
     return f"task_{task_id}_{uuid4()}.{extension}"
+
+
+def is_stored_name(name: str) -> bool:
+    """Whether it is one of ours: what else lies in the same folder or bucket belongs to others."""
+    return STORED.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class Container(containers.DeclarativeContainer):
     )
     storage = providers.Selector(
         settings.provided.storage,
-        memory=providers.Singleton(lazy("memory.storage", "MemoryStorage")),
+        memory=providers.Singleton(lazy("memory.storage", "MemoryStorage"), clock),
         filesystem=providers.Singleton(lazy("filesystem", "FilesystemStorage"), settings.provided.files_folder),
         s3=providers.Singleton(
             lazy("s3", "S3Storage"),

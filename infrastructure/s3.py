@@ -1,34 +1,33 @@
 """The bytes of files in a bucket of an S3 service: small ones in one request, others part by part."""
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import timedelta
+from random import uniform
 from typing import TYPE_CHECKING, Never, Self
-from urllib.parse import urlsplit
 
+import obstore
 from obstore import delete_async, get_async, head_async, list_with_delimiter_async, put_async
 from obstore.exceptions import BaseError, GenericError
-from obstore.store import S3Store
 from pydantic import SecretStr
 
 from application.cancellation import to_the_end
-from application.ports import StorageAway
-from domain.file import FileContentMissing
+from application.ports import StorageAway, StorageFull, StoredContent
+from domain.file import FileContentMissing, is_stored_name
+from infrastructure.batches import batches
+from infrastructure.s3_bucket import PATIENCE_SECONDS, TRIES, Bucket
 
 if TYPE_CHECKING:  # these are nowhere at run time
-    from obstore import BytesStream
-    from obstore.store import S3Credential
+    from obstore import BytesStream, ObjectMeta
 
 PART = 5 * 1024 * 1024  # the smallest that S3 takes
 PARTS_AT_ONCE = 2  # of one file, while the next is being filled: 15 MiB in memory
 CHUNK = 256 * 1024
+# What MinIO, Ceph and others answer; SeaweedFS has no words for it, so a full one is away.
+FULL = re.compile("507 Insufficient Storage|<Code>[A-Za-z]*(QuotaExceeded|StorageFull|InsufficientStorage)</Code>")
 TRIAL = ".trial"  # what `ping` writes; names of ours never begin so
-
-TRIES = 3
-TRY_SECONDS = 2.5  # without a byte from the service
-PATIENCE_SECONDS = 9  # for all tries, and for clearing up after them
 
 
 class S3Storage:
@@ -41,42 +40,17 @@ class S3Storage:
     def __init__(
         self, url: str, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: SecretStr
     ) -> None:
-        place = urlsplit(url)
-        endpoint = endpoint_url or f"https://s3.{region}.amazonaws.com"
-
-        def credential() -> "S3Credential":
-            secret = secret_access_key.get_secret_value()
-            return {"access_key_id": access_key_id, "secret_access_key": secret, "token": None, "expires_at": None}
-
-        self._store = S3Store(
-            place.netloc,
-            prefix=place.path.strip("/") or None,
-            region=region,
-            # In the forms that win over AWS_… variables, which may be meant for others.
-            aws_endpoint_url_s3=endpoint,
-            credential_provider=credential,
-            skip_signature=False,
-            virtual_hosted_style_request=False,
-            client_options={
-                "allow_http": endpoint.startswith("http:"),
-                "connect_timeout": timedelta(seconds=1),
-                "read_timeout": timedelta(seconds=TRY_SECONDS),
-                "timeout": timedelta(days=1),  # for a whole download, by a reader who may be slow
-            },
-            retry_config={
-                "max_retries": TRIES - 1,
-                "retry_timeout": timedelta(seconds=PATIENCE_SECONDS),
-                "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.3)},
-            },
-        )
+        bucket = Bucket(url, endpoint_url, region, access_key_id, secret_access_key)
+        self._store = bucket.store()
+        self._without_retries = bucket.store(tries=1)
 
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
-        async with aclosing(_batches(chunks)) as batches:
+        async with aclosing(batches(chunks, CHUNK)) as pieces:
             head = deque[bytes]()
-            async for batch in batches:
-                head.append(batch)
+            async for piece in pieces:
+                head.append(piece)
                 if sum(map(len, head)) >= PART:
-                    source = _Source(head, batches)
+                    source = _Source(head, pieces)
                     await self._unless_cancelled(name, self._put_parts(name, source), source)
                     return
             await self._unless_cancelled(name, self._put(name, b"".join(head)))
@@ -96,12 +70,33 @@ class S3Storage:
             yield pieces
 
     async def delete(self, name: str) -> None:
+        """obstore deletes by a POST, which it does not repeat after a timeout. For us it is safe."""
         async with _patience():
-            await delete_async(self._store, name)
+            for tries_left in reversed(range(TRIES)):
+                try:
+                    await delete_async(self._without_retries, name)
+                except BaseError:
+                    if not tries_left:
+                        raise
+                    await asyncio.sleep(uniform(0.1, 0.3))  # noqa: S311 # jitter is no secret
+                else:
+                    return
+
+    async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
+        found: list[StoredContent] = []
+        listing = obstore.list(self._store, offset=after or None, chunk_size=limit)
+        while len(found) < limit:
+            async with _patience():  # for each request: there may be a million things of others
+                batch = await anext(listing, None)
+            if batch is None:
+                break
+            found += [_stored(one) for one in batch if one["path"] == TRIAL or is_stored_name(one["path"])]
+        return found[:limit]
 
     async def ping(self) -> None:
         async with _patience():
-            await self._put(TRIAL, b"?")
+            with suppress(StorageFull):
+                await self._put(TRIAL, b"?")
             await self.delete(TRIAL)
 
     async def _put(self, name: str, content: bytes) -> None:
@@ -207,21 +202,12 @@ async def _patience() -> AsyncIterator[asyncio.Timeout]:
         async with asyncio.timeout(PATIENCE_SECONDS) as patience:
             yield patience
     except (BaseError, OSError) as error:
-        raise StorageAway from error
+        raise (StorageFull if FULL.search(str(error)) else StorageAway) from error
 
 
-async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces that are worth a trip to obstore, which makes parts of them."""
-    batch: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if size:
-        yield b"".join(batch)
+def _stored(found: "ObjectMeta") -> StoredContent:
+    name = found["path"]
+    return StoredContent(name, found["size"], found["last_modified"], complete=name != TRIAL)
 
 
 async def _pieces(stream: "BytesStream | None") -> AsyncGenerator[bytes, None]:
