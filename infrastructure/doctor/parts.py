@@ -10,8 +10,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from application.ports import StorageAway
 from infrastructure.container import Container
-from infrastructure.doctor.finding import Finding
+from infrastructure.doctor.finding import Finding, reason
 from infrastructure.kept_secret import SECRET_BYTES
 from infrastructure.settings import VAR, Settings
 
@@ -79,14 +80,9 @@ async def storage(container: Container) -> AsyncIterator[Finding]:
     await container.storage().ping()
     yield Finding("storage", "ok", f"{chosen.storage_url} answers and can be written")
     if chosen.storage == "filesystem":
-        free = await _free_bytes(chosen.files_folder)
-        what = f"{free // MIB} MiB are free there"
-        if free < chosen.max_file_bytes:
-            yield Finding("storage", "wrong", f"{what}: not enough for one file", "make room")
-        elif free < chosen.user_quota_bytes:
-            yield Finding("storage", "warning", f"{what}: less than one user may fill", "make room")
-        else:
-            yield Finding("storage", "ok", what)
+        yield await _room(chosen)
+    elif chosen.storage == "s3":
+        yield await _rule(chosen)
 
 
 async def mail(container: Container) -> AsyncIterator[Finding]:
@@ -99,6 +95,36 @@ async def mail(container: Container) -> AsyncIterator[Finding]:
     else:
         mend = "smtps://, or a password in TASKWELL_SMTP_URL, insists on TLS"
         yield Finding("mail", "warning", "the server answers without TLS: mails go there in the open", mend)
+
+
+async def _room(chosen: Settings) -> Finding:
+    free = await _free_bytes(chosen.files_folder)
+    what = f"{free // MIB} MiB are free there"
+    if free < chosen.max_file_bytes:
+        return Finding("storage", "wrong", f"{what}: not enough for one file", "make room")
+    if free < chosen.user_quota_bytes:
+        return Finding("storage", "warning", f"{what}: less than one user may fill", "make room")
+    return Finding("storage", "ok", what)
+
+
+async def _rule(chosen: Settings) -> Finding:
+    from infrastructure.s3_bucket import Bucket  # noqa: PLC0415 # likewise
+
+    bucket = Bucket(
+        chosen.storage_url,
+        chosen.s3_endpoint_url,
+        chosen.s3_region,
+        chosen.s3_access_key_id,
+        chosen.s3_secret_access_key,
+    )
+    mend = "give the bucket a lifecycle rule with AbortIncompleteMultipartUpload"
+    try:
+        if await bucket.ends_dangling_uploads():
+            return Finding("storage", "ok", "a rule of the bucket ends uploads that a crash cut off")
+    except StorageAway as away:
+        what = f"does not tell whether it ends uploads that a crash cut off: {reason(away)}"
+        return Finding("storage", "warning", what, f"let the key read the rules of the bucket, and {mend}")
+    return Finding("storage", "warning", "no rule of the bucket ends uploads that a crash cut off", mend)
 
 
 async def _free_bytes(folder: Path) -> int:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import closing as ending
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import make_url, text
@@ -23,12 +25,16 @@ from infrastructure.sql.migrate import downgrade, upgrade
 from tests.conftest import NewDatabase
 from tests.faults.valkey import Valkey
 from tests.ports import free_port
-from tests.s3 import settings_of
+from tests.s3 import bucket_at, make_bucket, settings_of
 from tests.smtp_server import CERTIFICATE, PASSWORD, USER, mail_server
 
 SECRET = "0123456789abcdef" * 2
 PARTS = ["settings", "secret", "database", "redis", "storage", "mail"]
-TASK = "INSERT INTO pgqueuer (priority, status, entrypoint, execute_after) VALUES (0, '{}', 'x', now() - interval '{}')"
+RULES = b"""<LifecycleConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule><ID>end</ID>
+<Filter><Prefix></Prefix></Filter><Status>Enabled</Status>
+<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>
+</LifecycleConfiguration>"""
+JOB = "INSERT INTO pgqueuer (priority, status, entrypoint, execute_after) VALUES (0, '{}', 'x', now() - interval '{}')"
 
 
 @pytest.fixture(autouse=True)
@@ -215,10 +221,10 @@ async def test_a_postgresql_that_is_read_only_or_too_small(new_postgres_database
 
 async def test_jobs_that_are_dead_or_late(migrated_postgres: str) -> None:
     await execute(migrated_postgres, "TRUNCATE pgqueuer, pgqueuer_log")
-    await execute(migrated_postgres, TASK.format("queued", "1 minute"))
+    await execute(migrated_postgres, JOB.format("queued", "1 minute"))
     assert of(await found(database_url=migrated_postgres), "jobs") == [("ok", "1 waiting, none dead")]
-    await execute(migrated_postgres, TASK.format("failed", "1 minute"))
-    await execute(migrated_postgres, TASK.format("queued", "11 minutes"))
+    await execute(migrated_postgres, JOB.format("failed", "1 minute"))
+    await execute(migrated_postgres, JOB.format("queued", "11 minutes"))
     findings = await found(database_url=migrated_postgres)
     await execute(migrated_postgres, "TRUNCATE pgqueuer, pgqueuer_log")
     assert of(findings, "jobs") == [
@@ -286,6 +292,20 @@ async def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     assert [state for state, _ in (enough, little, none)] == ["ok", "warning", "wrong"]
     assert "less than one user may fill" in little[1]
     assert "not enough for one file" in none[1]
+
+
+async def test_a_bucket_that_keeps_what_a_crash_cut_off(s3_url: str) -> None:
+    url = urlsplit(s3_url)._replace(path=f"/{uuid4().hex}/files").geturl()
+    make_bucket(url)
+    place, part = settings_of(url), f"{settings_of(url)['storage_url']} answers and can be written"
+    assert of(await found(**place), "storage") == [
+        ("ok", part),
+        ("warning", "no rule of the bucket ends uploads that a crash cut off"),
+    ]
+    await asyncio.to_thread(bucket_at(url).ask, "lifecycle", RULES)
+    findings = await found(**place)
+    assert of(findings, "storage") == [("ok", part), ("ok", "a rule of the bucket ends uploads that a crash cut off")]
+    assert place["s3_secret_access_key"] not in repr(findings)
 
 
 async def test_a_name_that_is_no_setting_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
