@@ -199,15 +199,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        secret = self.secret_key.get_secret_value()
+        secret, many = self.secret_key.get_secret_value(), f"TASKWELL_WORKERS={self.workers} needs"
         if self.workers > 1 and self.embedded:
-            raise ValueError(
-                f"TASKWELL_WORKERS={self.workers} needs TASKWELL_DATABASE_URL to name a PostgreSQL database"
-            )
+            raise ValueError(f"{many} TASKWELL_DATABASE_URL to name a PostgreSQL database")
         if self.workers > 1 and not self.redis_url:
-            raise ValueError(
-                f"TASKWELL_WORKERS={self.workers} needs TASKWELL_REDIS_URL, for one cache and one count of requests"
-            )
+            raise ValueError(f"{many} TASKWELL_REDIS_URL, for one cache and one count of requests")
         if not self.embedded and not secret:
             raise ValueError("TASKWELL_SECRET_KEY must be set when the database is not SQLite")
         if secret and len(secret.encode()) < SECRET_BYTES:
