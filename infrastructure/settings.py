@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     mail_from: values.Sender = ""
     docs_enabled: bool = True
     jobs_in_server: bool = False
+    worker_port: int = Field(default=8001, ge=0, le=65535)
     example_routes: bool | None = None  # unset: only in embedded mode
     shutdown_seconds: int = Field(default=5, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -61,9 +62,13 @@ class Settings(BaseSettings):
         return values.DATABASES[self.database_url.partition(":")[0]]
 
     @property
+    def sqlite_file(self) -> Path:
+        return Path(values.file_of(self.database_url))
+
+    @property
     def lock_file(self) -> Path:
         """Held by the one process that serves an SQLite database."""
-        return Path(f"{values.file_of(self.database_url)}.lock")
+        return Path(f"{self.sqlite_file}.lock")
 
     @property
     def embedded(self) -> bool:
@@ -119,15 +124,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        secret = self.secret_key.get_secret_value()
+        secret, many = self.secret_key.get_secret_value(), f"TASKWELL_WORKERS={self.workers} needs"
         if self.workers > 1 and self.embedded:
-            raise ValueError(
-                f"TASKWELL_WORKERS={self.workers} needs TASKWELL_DATABASE_URL to name a PostgreSQL database"
-            )
+            raise ValueError(f"{many} TASKWELL_DATABASE_URL to name a PostgreSQL database")
         if self.workers > 1 and not self.redis_url:
-            raise ValueError(
-                f"TASKWELL_WORKERS={self.workers} needs TASKWELL_REDIS_URL, for one cache and one count of requests"
-            )
+            raise ValueError(f"{many} TASKWELL_REDIS_URL, for one cache and one count of requests")
         if not self.embedded and not secret:
             raise ValueError("TASKWELL_SECRET_KEY must be set when the database is not SQLite")
         if secret and len(secret.encode()) < SECRET_BYTES:

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import ssl
 import unicodedata
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -35,11 +36,21 @@ class SmtpNotifier:
 
     async def send(self, mail: Mail) -> None:
         message = self._message(mail)
+        async with self._connected() as client:
+            await client.send_message(message)
+
+    async def try_out(self) -> bool:
+        """Connect and log in as for a mail, and send none. Return whether one would have been encrypted."""
+        async with self._connected() as client:
+            return client.get_transport_info("sslcontext") is not None
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[SMTP]:
         client = _client(self._server, self._tls, timeout=self._step_seconds)
         try:
             async with asyncio.timeout(self._send_seconds):
                 await client.connect()
-                await client.send_message(message)
+                yield client
             with suppress(SMTPException):  # the server has taken the mail: whatever comes now, it is not to be repeated
                 await client.quit(timeout=QUIT_SECONDS)
         finally:

@@ -51,7 +51,7 @@ class MemoryJobStore:
         if not self._fitting(self._database.snapshot().jobs, now):
             return []
         async with self._database.draft() as draft:
-            rows = [replace(row, attempts=row.attempts + 1) for row in self._fitting(draft.jobs, now)]
+            rows = [replace(row, attempts=row.attempts + 1, due_at=None) for row in self._fitting(draft.jobs, now)]
             draft.jobs.update({row.id: row for row in rows})
             self._claimed.update(row.id for row in rows)
         return [Delivery(row.id, row.name, row.arguments, row.attempts) for row in rows]

@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from infrastructure.settings import Settings
+from interfaces.cli import doctor, jobs
+from interfaces.cli.told import read_settings, refuse, told
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli.add_typer(jobs.group, name="jobs")
+cli.command(help="Examine every configured part: what is wrong, and how to mend it.")(doctor.doctor)
 
 
 @cli.callback(help="Tasks with file attachments. Settings come from TASKWELL_* variables or .env; see the README.")
@@ -24,8 +25,8 @@ def serve() -> None:
     from infrastructure.lifecycle import owning  # noqa: PLC0415 # each command imports only what it needs
     from interfaces.cli.serve import serve as run  # noqa: PLC0415 # likewise
 
-    settings = _settings()
-    with _told(), owning(settings):  # the application takes it again: a refusal is better told before it starts
+    settings = read_settings()
+    with told(), owning(settings):  # the application takes it again: a refusal is better told before it starts
         pass
     run(settings)
 
@@ -34,9 +35,9 @@ def serve() -> None:
 def worker() -> None:
     from interfaces.cli.work import work  # noqa: PLC0415 # likewise
 
-    settings = _settings()
+    settings = read_settings()
     if settings.embedded:
-        _refuse("worker needs TASKWELL_DATABASE_URL to name a PostgreSQL database; with SQLite `serve` runs the jobs")
+        refuse("worker needs TASKWELL_DATABASE_URL to name a PostgreSQL database; with SQLite `serve` runs the jobs")
     asyncio.run(work(settings))
 
 
@@ -45,10 +46,10 @@ def migrate() -> None:
     from infrastructure.lifecycle import migrate as upgrade  # noqa: PLC0415 # likewise
     from infrastructure.lifecycle import owning  # noqa: PLC0415 # likewise
 
-    settings = _settings()
+    settings = read_settings()
     if settings.database == "memory":
-        _refuse("there is nothing to migrate: TASKWELL_DATABASE_URL=memory: begins empty each time")
-    with _told(), owning(settings):
+        refuse("there is nothing to migrate: TASKWELL_DATABASE_URL=memory: begins empty each time")
+    with told(), owning(settings):
         asyncio.run(upgrade(settings))
     typer.echo("The database is at the schema of this version.")
 
@@ -66,12 +67,12 @@ def reconcile(
     from interfaces.cli.files import as_json, as_text  # noqa: PLC0415 # likewise
     from interfaces.cli.files import reconcile as run  # noqa: PLC0415 # likewise
 
-    settings = _settings()
+    settings = read_settings()
     if settings.database == "memory" or settings.storage == "memory":
-        _refuse("there is nothing to reconcile: what is in memory is gone with its process")
+        refuse("there is nothing to reconcile: what is in memory is gone with its process")
     if settings.database == "sqlite" and not settings.lock_file.with_suffix("").exists():
-        _refuse("there is no database yet: `taskwell serve` makes it")
-    with _told():  # it may run beside the service: see docs/adr/0009-the-reconciler.md
+        refuse("there is no database yet: `taskwell serve` makes it")
+    with told():  # it may run beside the service: see docs/adr/0009-the-reconciler.md
         findings = asyncio.run(run(settings, fix=fix))
     typer.echo(as_json(findings) if json_ else as_text(findings))
     raise typer.Exit(1 if findings.left else 0)
@@ -85,47 +86,6 @@ def openapi() -> None:
     # The document of this version, whatever is set here; nothing is opened for it.
     settings = Settings.model_validate({"database_url": "memory:", "storage_url": "memory:", "example_routes": True})
     typer.echo(json.dumps(create_app(Container(settings=settings)).openapi(), indent=2))
-
-
-def _settings() -> Settings:
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for found in error.errors(include_input=False, include_url=False):
-            name = "".join(f"TASKWELL_{str(part).upper()} " for part in found["loc"][:1])
-            _say(f"{name}{found['msg'].removeprefix('Value error, ')}")
-        raise typer.Exit(1) from None
-    from infrastructure import logs  # noqa: PLC0415 # likewise
-
-    logs.configure(level=settings.log_level, form=settings.log_format)
-    return settings
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What an operator can mend is told in a sentence, not in a traceback."""
-    from application.ports import DatabaseAway, StorageAway  # noqa: PLC0415 # likewise
-    from infrastructure.alone import NotAlone  # noqa: PLC0415 # likewise
-
-    try:
-        yield
-    except NotAlone as reason:
-        _refuse(str(reason))
-    except OSError as error:
-        _refuse(f"{error.filename or 'the database'}: {error.strerror}")
-    except DatabaseAway as away:
-        _refuse(f"{away.title} (TASKWELL_DATABASE_URL; {type(away.__cause__).__name__})")
-    except StorageAway as away:
-        _refuse(f"{away.title} (TASKWELL_STORAGE_URL; {type(away.__cause__).__name__})")
-
-
-def _refuse(reason: str) -> NoReturn:
-    _say(reason)
-    raise typer.Exit(1)
-
-
-def _say(reason: str) -> None:
-    typer.echo(f"taskwell: {reason}", err=True)
 
 
 def main() -> None:

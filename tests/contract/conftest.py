@@ -72,7 +72,7 @@ async def engines(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture
 async def work_alone(engines: Engines) -> UnitOfWork:
     """On a database that no other test has written to."""
-    jobs = {"sqlite": SqlJobQueue, "postgresql": PgqueuerJobQueue}[engines.write.dialect.name]
+    jobs = SqlJobQueue if engines.write.dialect.name == "sqlite" else PgqueuerJobQueue
     return SqlUnitOfWork(engines, jobs, on_jobs=lambda: None)
 
 
