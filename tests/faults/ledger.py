@@ -1,13 +1,17 @@
 """A client that writes without a pause and keeps a ledger of what it was promised, for an audit of what is there."""
 
+import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import httpx2
+
+from tests.e2e.service import Service
+from tests.e2e.started import logged_in
 
 Fact: TypeAlias = tuple[str, ...]  # ("task", title), ("done", title) or ("file", title, sha256)
 MULTIPART = {"content-type": "multipart/form-data; boundary=b"}
@@ -147,3 +151,16 @@ async def _tasks(client: httpx2.AsyncClient) -> AsyncIterator[dict[str, Any]]:
         if page["next_cursor"] is None:
             return
         cursor = {"cursor": page["next_cursor"]}
+
+
+async def new_writer(service: Service, name: str) -> Writer:
+    async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as client:
+        await logged_in(client, name)
+        return Writer({"authorization": client.headers["authorization"]})
+
+
+async def until_acknowledged(writers: Sequence[Writer], number: int) -> None:
+    """So many writes of them all together."""
+    async with asyncio.timeout(60):
+        while sum(writer.acknowledged for writer in writers) < number:  # noqa: ASYNC110  requests set no event
+            await asyncio.sleep(0.01)

@@ -10,13 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
-import httpx2
 import pytest
 from sqlalchemy import make_url
 
 from tests.e2e.service import Service
-from tests.e2e.started import logged_in, started
-from tests.faults.ledger import Ledger, Writer
+from tests.e2e.started import started
+from tests.faults.ledger import Ledger, Writer, new_writer, until_acknowledged
 
 KILLS = 3
 WRITERS = 4
@@ -31,7 +30,7 @@ async def test_what_was_acknowledged_survives_kills_and_nothing_else_does(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     async with started(kind, request, TASKWELL_LOG_FORMAT="json") as service:
-        writers = [await _new_writer(service, f"writer{number}") for number in range(WRITERS)]
+        writers = [await new_writer(service, f"writer{number}") for number in range(WRITERS)]
         for _ in range(KILLS):
             await _write_until_killed(service, writers)
             await service.start()
@@ -47,27 +46,15 @@ async def test_what_was_acknowledged_survives_kills_and_nothing_else_does(
         assert await _open_transactions(service) == 0
 
 
-async def _new_writer(service: Service, name: str) -> Writer:
-    async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as client:
-        await logged_in(client, name)
-        return Writer({"authorization": client.headers["authorization"]})
-
-
 async def _write_until_killed(service: Service, writers: Sequence[Writer]) -> None:
     """Kill it in the middle of writing, at no moment in particular."""
-    enough = _acknowledged(writers) + WRITES_BEFORE_A_KILL * len(writers)
+    enough = sum(writer.acknowledged for writer in writers) + WRITES_BEFORE_A_KILL * len(writers)
     writing = [asyncio.create_task(writer.write(service.url)) for writer in writers]
-    async with asyncio.timeout(60):
-        while _acknowledged(writers) < enough and not any(task.done() for task in writing):  # noqa: ASYNC110  requests set no event
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(random.uniform(0, 0.3))
+    await until_acknowledged(writers, enough)
+    await asyncio.sleep(random.uniform(0, 0.3))
     assert not any(task.done() for task in writing), service.log()
     service.kill()
     await asyncio.gather(*writing)
-
-
-def _acknowledged(writers: Sequence[Writer]) -> int:
-    return sum(writer.acknowledged for writer in writers)
 
 
 async def _until_no_job_is_left(service: Service) -> None:
