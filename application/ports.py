@@ -51,7 +51,7 @@ class Job(Protocol[P]):
 
     job_name: ClassVar[str]  # permanent: jobs that are already stored know it by this name
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> object: ...
 
 
 class JobQueue(Protocol):
@@ -150,13 +150,13 @@ class Cache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredContent:
-    """Bytes in the storage; `written_at` is when the last of them came. What is not `complete` has no name yet that it
-    could be read under."""
+    """Bytes in the storage; `written_at` is when the last of them came. What is a draft can't be read: it is to get,
+    or was to get, the name `draft_of`."""
 
     name: str
     size: int
     written_at: datetime
-    complete: bool = True
+    draft_of: str | None = None
 
 
 class FileStorage(Protocol):
@@ -186,7 +186,8 @@ class FileStorage(Protocol):
 
     async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
         """Up to `limit` of what it holds, uploads that are not finished or never will be included, whose names follow
-        `after` in the order of code points. `delete` takes each of them. Things that are not ours are left out."""
+        `after` in the order of code points; none only if there are no more. `delete` takes each of them. Things that
+        are not ours are left out."""
         ...
 
     async def ping(self) -> None:

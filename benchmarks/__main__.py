@@ -4,9 +4,15 @@ import asyncio
 import os
 import sys
 
-from benchmarks import beside, get_task, limiter, stats
+from benchmarks import beside, files, get_task, limiter, stats
 
-BENCHMARKS = {"get_task": get_task.main, "limiter": limiter.main, "stats": stats.main, "beside": beside.main}
+BENCHMARKS = {
+    "get_task": get_task.main,
+    "limiter": limiter.main,
+    "stats": stats.main,
+    "beside": beside.main,
+    "files": files.main,
+}
 
 names = sys.argv[1:] or list(BENCHMARKS)
 if unknown := [name for name in names if name not in BENCHMARKS]:

@@ -1,5 +1,6 @@
 """A file attached to a task: a record of bytes that lie in the storage under a name of ours."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from domain.user import UserId
 FileId = NewType("FileId", int)
 
 FILENAME_MAX = 255
+STORED = re.compile(r"task_[1-9][0-9]*_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[a-z0-9]+")
 
 
 class FileNotFound(NotFound):
@@ -68,6 +70,11 @@ def stored_name(task_id: TaskId, extension: str) -> str:
     return f"task_{task_id}_{uuid4()}.{extension}"
 
 
+def is_stored_name(name: str) -> bool:
+    """Whether it is one of ours: what else lies in the same folder or bucket belongs to others."""
+    return STORED.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
     """How large a file may be: up to `largest` bytes, and up to the `left` bytes of the owner's quota."""
@@ -102,8 +109,12 @@ class FileRepository(Protocol):
     """Each write marks the owner's statistics as changed and moves the task's `file_count` and `version`, at once."""
 
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
-        """Return it with its id. Raise `TaskNotFound` if the task is gone or not the owner's, `QuotaExceeded` if all of
-        the owner's files would then hold more than `quota` bytes: exactly, however many are added at once."""
+        """Record the file of an upload, which ends with it. Return it with its id.
+
+        Raise `TaskNotFound` if the task is gone or not the owner's, `UploadAbandoned` if the upload is not known any
+        more, `QuotaExceeded` if all of the owner's files and other live uploads would then hold more than `quota`
+        bytes: exactly, however many are added at once.
+        """
         ...
 
     async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
@@ -114,8 +125,13 @@ class FileRepository(Protocol):
         """Oldest first. Raise `TaskNotFound` like a task's `get`."""
         ...
 
-    async def bytes_of(self, owner: UserId) -> int:
-        """What all files of the owner hold. Raise `NotAuthenticated` if the owner is gone."""
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        """Up to `limit` files of all owners whose stored names follow `after`, up to and including `upto`, in the order
+        of code points."""
+        ...
+
+    async def count(self) -> int:
+        """Of all owners."""
         ...
 
     async def delete(self, file: TaskFile) -> None:

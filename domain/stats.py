@@ -1,6 +1,6 @@
 """Statistics of one user's tasks and files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -70,6 +70,10 @@ class StatsRepository(Protocol):
 
     async def tally(self, owner: UserId, *, today: Day, now: datetime) -> TaskStats:
         """All numbers from one snapshot. Raise `NotAuthenticated` if the owner is gone."""
+        ...
+
+    async def audit(self, *, after: UserId, limit: int = 100) -> Sequence[tuple[UserId, bool]]:
+        """Of the next users, by id: whether all that is kept beside their tasks and files is what these say."""
         ...
 
     async def recount(self, owner: UserId) -> bool:

@@ -25,13 +25,17 @@ class Upload:
     reserved: int
     seen_at: datetime
 
+    def holds_room(self, now: datetime) -> bool:
+        return self.seen_at > now - LIVES
+
 
 class UploadRepository(Protocol):
     """Files and uploads together never hold more than the quota: exactly, however many begin at once, anywhere."""
 
-    async def begin(self, upload: Upload, *, quota: int) -> None:
-        """Reserve its room. Raise `QuotaExceeded` if less is left beside the owner's files and other live uploads,
-        `NotAuthenticated` if the owner is gone."""
+    async def begin(self, upload: Upload, *, quota: int, least: int | None = None) -> Upload:
+        """Reserve the room that it asks for; with `least`, what is left will do if it is as much as that. Return it as
+        it was reserved. Raise `QuotaExceeded` if less is left beside the owner's files and other live uploads,
+        `NotAuthenticated` if the owner is gone. The owner's statistics stay as they are."""
         ...
 
     async def left(self, owner: UserId, *, quota: int, now: datetime) -> int:
@@ -48,6 +52,10 @@ class UploadRepository(Protocol):
 
     async def abandon(self, *, unseen_since: datetime) -> int:
         """End all that were last seen before; their files can't be recorded any more. Return how many."""
+        ...
+
+    async def unseen(self, *, since: datetime) -> int:
+        """How many `abandon` would end."""
         ...
 
     async def known(self, stored_names: Sequence[str]) -> set[str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from application import accounts, files, health, notices, stats, tasks
+from application import accounts, files, health, notices, reconcile, stats, tasks, uploads
+from infrastructure.chronicle import LoggedChronicle
 from infrastructure.clock import utc_now
 from infrastructure.jobs import job_key
 from infrastructure.log_notifier import LogNotifier
@@ -115,7 +116,7 @@ class Container(containers.DeclarativeContainer):
     )
     storage = providers.Selector(
         settings.provided.storage,
-        memory=providers.Singleton(lazy("memory.storage", "MemoryStorage")),
+        memory=providers.Singleton(lazy("memory.storage", "MemoryStorage"), clock),
         filesystem=providers.Singleton(lazy("filesystem", "FilesystemStorage"), settings.provided.files_folder),
         s3=providers.Singleton(
             lazy("s3", "S3Storage"),
@@ -166,20 +167,25 @@ class Container(containers.DeclarativeContainer):
     get_stats = providers.Singleton(stats.GetStats, work, cache, clock, stats_ttl)
 
     # --- files
+    reconcile_min_age = providers.Callable(timedelta, seconds=settings.provided.reconcile_min_age_seconds)
     upload_file = providers.Singleton(
-        files.UploadFile,
+        uploads.UploadFile,
         work,
         storage,
         clock,
         largest=settings.provided.max_file_bytes,
         quota=settings.provided.user_quota_bytes,
         allowed=settings.provided.file_types,
+        abandoned_after=reconcile_min_age,
     )
     list_files = providers.Singleton(files.ListFiles, work)
     get_file = providers.Singleton(files.GetFile, work)
     open_file = providers.Singleton(files.OpenFile, work, storage)
     delete_file = providers.Singleton(files.DeleteFile, work)
     remove_file_contents = providers.Singleton(files.RemoveFileContents, storage)
+    reconcile_files = providers.Singleton(
+        reconcile.ReconcileFiles, work, storage, clock, reconcile_min_age, providers.Singleton(LoggedChronicle)
+    )
 
     # --- operations
     check_health = providers.Singleton(

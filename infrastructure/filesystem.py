@@ -3,22 +3,28 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from heapq import nsmallest
 from pathlib import Path
 from typing import Never, ParamSpec, TypeVar
 from uuid import uuid4
 
 from application.cancellation import to_the_end
-from application.ports import StorageAway, StorageFull
-from domain.file import FileContentMissing
+from application.ports import StorageAway, StorageFull, StoredContent
+from domain.file import FileContentMissing, is_stored_name
+from infrastructure.batches import batches
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DRAFT = ".draft-"  # how the names of unfinished files start; names of ours never do
+DRAFT = ".draft-"  # what stands before the name of an unfinished file
+TRIAL = re.compile(rf"{re.escape(DRAFT)}[0-9a-f]{{32}}")  # what `ping` writes
 CHUNK = 256 * 1024
+BATCH = 1024 * 1024  # in which is written, while the next is gathered
 THREADS = 8
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -36,12 +42,9 @@ class FilesystemStorage:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
-        draft = _Handle(self._root / f"{DRAFT}{uuid4().hex}")
+        draft = _Handle(self._root / f"{DRAFT}{name}")
         try:
-            await to_the_end(self._call(self._open, draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-            async with aclosing(_batches(chunks)) as batches:
-                async for batch in batches:
-                    await to_the_end(self._call(draft.write, batch))
+            await self._write(draft, chunks)
             await to_the_end(self._call(draft.publish, self._root / name))
         except BaseException:
             await to_the_end(self._call(draft.discard))
@@ -63,6 +66,9 @@ class FilesystemStorage:
     async def delete(self, name: str) -> None:
         await self._call(self._delete, self._root / name)
 
+    async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
+        return await self._call(self._page, after, limit)
+
     async def ping(self) -> None:
         with suppress(StorageFull):
             await self._call(self._try_out)
@@ -73,6 +79,19 @@ class FilesystemStorage:
             return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
         except OSError as error:
             raise (StorageFull if error.errno in FULL else StorageAway) from error
+
+    async def _write(self, draft: "_Handle", chunks: AsyncIterable[bytes]) -> None:
+        """One batch is being written while the next is gathered: hashing and parsing don't wait for the disk."""
+        writing = asyncio.ensure_future(self._call(self._open, draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        try:
+            await to_the_end(writing)  # a storage that is away is not worth asking the sender for more
+            async with aclosing(batches(chunks, BATCH)) as gathered:
+                async for batch in gathered:
+                    await to_the_end(writing)
+                    writing = asyncio.ensure_future(self._call(draft.write, batch))
+            await to_the_end(writing)
+        finally:
+            await to_the_end(asyncio.gather(writing, return_exceptions=True))
 
     async def _pieces(self, file: "_Handle", start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
         while length := CHUNK if stop is None else min(CHUNK, stop - start):
@@ -116,6 +135,28 @@ class FilesystemStorage:
         self._ready()
         path.unlink(missing_ok=True)
         self._root.stat()
+
+    def _page(self, after: str, limit: int) -> list[StoredContent]:
+        self._ready()
+        while names := self._names(after, limit):
+            if found := [content for name in names if (content := self._find(name))]:
+                return found
+            after = names[-1]  # all of them were deleted in between
+        return []
+
+    def _names(self, after: str, limit: int) -> list[str]:
+        """In the memory that `limit` names need, however many there are."""
+        with os.scandir(self._root) as entries:
+            return nsmallest(limit, (entry.name for entry in entries if entry.name > after and _is_ours(entry)))
+
+    def _find(self, name: str) -> StoredContent | None:
+        try:
+            stat = (self._root / name).lstat()
+        except FileNotFoundError:
+            return None
+        written_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+        draft_of = name.removeprefix(DRAFT) if name.startswith(DRAFT) else None
+        return StoredContent(name, stat.st_size, written_at, draft_of)
 
     def _try_out(self) -> None:
         self._ready()
@@ -162,23 +203,14 @@ class _Handle:
             self._path.unlink(missing_ok=True)
 
 
+def _is_ours(entry: os.DirEntry[str]) -> bool:
+    named = is_stored_name(entry.name.removeprefix(DRAFT)) or TRIAL.fullmatch(entry.name)
+    return bool(named) and entry.is_file(follow_symlinks=False)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces that are worth a trip to a thread."""
-    batch: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if size:
-        yield b"".join(batch)

@@ -2,23 +2,25 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Never, Self
 from urllib.parse import urlsplit
 
+import obstore
 from obstore import delete_async, get_async, head_async, list_with_delimiter_async, put_async
 from obstore.exceptions import BaseError, GenericError
 from obstore.store import S3Store
 from pydantic import SecretStr
 
 from application.cancellation import to_the_end
-from application.ports import StorageAway
-from domain.file import FileContentMissing
+from application.ports import StorageAway, StoredContent
+from domain.file import FileContentMissing, is_stored_name
+from infrastructure.batches import batches
 
 if TYPE_CHECKING:  # these are nowhere at run time
-    from obstore import BytesStream
+    from obstore import BytesStream, ObjectMeta
     from obstore.store import S3Credential
 
 PART = 5 * 1024 * 1024  # the smallest that S3 takes
@@ -71,12 +73,12 @@ class S3Storage:
         )
 
     async def put(self, name: str, chunks: AsyncIterable[bytes]) -> None:
-        async with aclosing(_batches(chunks)) as batches:
+        async with aclosing(batches(chunks, CHUNK)) as pieces:
             head = deque[bytes]()
-            async for batch in batches:
-                head.append(batch)
+            async for piece in pieces:
+                head.append(piece)
                 if sum(map(len, head)) >= PART:
-                    source = _Source(head, batches)
+                    source = _Source(head, pieces)
                     await self._unless_cancelled(name, self._put_parts(name, source), source)
                     return
             await self._unless_cancelled(name, self._put(name, b"".join(head)))
@@ -98,6 +100,17 @@ class S3Storage:
     async def delete(self, name: str) -> None:
         async with _patience():
             await delete_async(self._store, name)
+
+    async def page(self, *, after: str = "", limit: int = 1000) -> Sequence[StoredContent]:
+        found: list[StoredContent] = []
+        listing = obstore.list(self._store, offset=after or None, chunk_size=limit)
+        while len(found) < limit:
+            async with _patience():  # for each request: there may be a million things of others
+                batch = await anext(listing, None)
+            if batch is None:
+                break
+            found += [_stored(one) for one in batch if one["path"] == TRIAL or is_stored_name(one["path"])]
+        return found[:limit]
 
     async def ping(self) -> None:
         async with _patience():
@@ -210,18 +223,9 @@ async def _patience() -> AsyncIterator[asyncio.Timeout]:
         raise StorageAway from error
 
 
-async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces that are worth a trip to obstore, which makes parts of them."""
-    batch: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        batch.append(chunk)
-        size += len(chunk)
-        if size >= CHUNK:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if size:
-        yield b"".join(batch)
+def _stored(found: "ObjectMeta") -> StoredContent:
+    name = found["path"]
+    return StoredContent(name, found["size"], found["last_modified"], draft_of=name if name == TRIAL else None)
 
 
 async def _pieces(stream: "BytesStream | None") -> AsyncGenerator[bytes, None]:

@@ -6,7 +6,8 @@ from uuid import uuid4
 from application.ports import UnitOfWork
 from domain.file import TaskFile
 from domain.task import Task, TaskChanges
-from domain.user import User
+from domain.upload import Upload
+from domain.user import User, UserId
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -49,5 +50,17 @@ def a_file(task: Task, *, size: int = 10) -> TaskFile:
 
 
 async def stored_file(work: UnitOfWork, task: Task, *, size: int = 10, quota: int = QUOTA) -> TaskFile:
+    return await recorded(work, a_file(task, size=size), quota=quota)
+
+
+async def recorded(work: UnitOfWork, file: TaskFile, *, quota: int = QUOTA) -> TaskFile:
     async with work.write() as tx:
-        return await tx.files.add(a_file(task, size=size), quota=quota)
+        await tx.uploads.begin(Upload(file.stored_name, file.owner_id, file.file_size, NOON), quota=quota)
+    async with work.write() as tx:
+        return await tx.files.add(file, quota=quota)
+
+
+async def held_by(work: UnitOfWork, owner: UserId) -> int:
+    """Bytes of the quota, by files and uploads."""
+    async with work.read() as tx:
+        return QUOTA - await tx.uploads.left(owner, quota=QUOTA, now=NOON)

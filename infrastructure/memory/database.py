@@ -5,11 +5,13 @@ import itertools
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from domain.file import FileId, TaskFile
 from domain.task import Task, TaskId
+from domain.upload import Upload
 from domain.user import NotAuthenticated, User, UserId
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class MemoryState:
     versions: MutableMapping[UserId, int] = field(default_factory=dict)
     tasks: MutableMapping[TaskId, Task] = field(default_factory=dict)
     files: MutableMapping[FileId, TaskFile] = field(default_factory=dict)
+    uploads: MutableMapping[str, Upload] = field(default_factory=dict)
     jobs: "MutableMapping[int, StoredJob]" = field(default_factory=dict)
 
     def map(self, wrap: Callable[[Any], Any]) -> "MemoryState":
@@ -32,6 +35,12 @@ class MemoryState:
         if owner not in self.versions:
             raise NotAuthenticated
         self.versions[owner] += 1
+
+    def held(self, owner: UserId, now: datetime) -> int:
+        """The bytes of the owner's quota that files and live uploads hold."""
+        files = sum(file.file_size for file in self.files.values() if file.owner_id == owner)
+        live = (one.reserved for one in self.uploads.values() if one.owner_id == owner and one.holds_room(now))
+        return files + sum(live)
 
 
 class MemoryDatabase:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from heapq import nsmallest
 
 from domain.file import FileId, FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskId, TaskNotFound
-from domain.user import NotAuthenticated, UserId
+from domain.upload import UploadAbandoned
+from domain.user import UserId
 from infrastructure.memory.database import MemoryState
 
 
@@ -16,10 +18,12 @@ class MemoryFileRepository:
 
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
         self._count(file, +1)
-        if await self.bytes_of(file.owner_id) + file.file_size > quota:
-            raise QuotaExceeded
+        if self._state.uploads.pop(file.stored_name, None) is None:
+            raise UploadAbandoned
         added = replace(file, id=FileId(next(self._ids)))
         self._state.files[added.id] = added
+        if self._state.held(file.owner_id, file.uploaded_at) > quota:
+            raise QuotaExceeded
         return added
 
     async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
@@ -34,10 +38,12 @@ class MemoryFileRepository:
             raise TaskNotFound
         return [file for file in self._state.files.values() if file.task_id == task_id]
 
-    async def bytes_of(self, owner: UserId) -> int:
-        if owner not in self._state.users:
-            raise NotAuthenticated
-        return sum(file.file_size for file in self._state.files.values() if file.owner_id == owner)
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        between = (file for file in self._state.files.values() if after < file.stored_name <= upto)
+        return nsmallest(limit, between, key=lambda file: file.stored_name)
+
+    async def count(self) -> int:
+        return len(self._state.files)
 
     async def delete(self, file: TaskFile) -> None:
         self._count(file, -1)

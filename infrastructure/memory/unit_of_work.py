@@ -10,6 +10,7 @@ from infrastructure.memory.files import MemoryFileRepository
 from infrastructure.memory.jobs import MemoryJobQueue
 from infrastructure.memory.stats import MemoryStatsRepository
 from infrastructure.memory.tasks import MemoryTaskRepository
+from infrastructure.memory.uploads import MemoryUploadRepository
 from infrastructure.memory.users import MemoryUserRepository
 
 
@@ -19,6 +20,7 @@ class MemoryTransaction:
         self.tasks = MemoryTaskRepository(state, database.ids)
         self.files = MemoryFileRepository(state, database.ids)
         self.stats = MemoryStatsRepository(state)
+        self.uploads = MemoryUploadRepository(state)
         self.jobs = jobs
 
 

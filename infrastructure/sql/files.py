@@ -4,18 +4,25 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
-from domain.file import FileId, FileNotFound, TaskFile
+from domain.file import FileId, FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskId, TaskNotFound
+from domain.upload import UploadAbandoned
 from domain.user import UserId
-from infrastructure.sql import usage
+from infrastructure.sql import uploads, usage
 from infrastructure.sql.session import Session
 from infrastructure.sql.tables import files, tasks
 
 FIELDS = tuple(field.name for field in fields(TaskFile))
 SELECT = select(*(files.c[name] for name in FIELDS))
-INSERT = insert(files).returning(files.c.id)
+NEW = [column for column in files.c if column.name != "id"]
+# By then the file is counted, and its upload is not any more: no room that is left is enough.
+INSERT = (
+    insert(files)
+    .from_select(NEW, select(*(bindparam(c.name, type_=c.type) for c in NEW)).where(usage.LEFT.scalar_subquery() >= 0))
+    .returning(files.c.id)
+)
 BY_ID = SELECT.where(files.c.id == bindparam("file_id"), files.c.owner_id == bindparam("owner"))
 BY_ID_LOCKING_ITS_TASK = BY_ID.join(tasks, tasks.c.id == files.c.task_id).with_for_update(of=tasks)
 # One statement tells both apart: a task that is not there gives no row, one without files gives an empty one.
@@ -25,11 +32,17 @@ OF_TASK = (
     .where(tasks.c.id == bindparam("task_id"), tasks.c.owner_id == bindparam("owner"))
     .order_by(files.c.id)
 )
+PAGE = (
+    SELECT.where(files.c.stored_name > bindparam("after"), files.c.stored_name <= bindparam("upto"))
+    .order_by(files.c.stored_name)
+    .limit(bindparam("most"))
+)
 COUNT = (
     update(tasks)
     .where(and_(tasks.c.id == bindparam("the_task"), tasks.c.owner_id == bindparam("owner")))
     .values(file_count=tasks.c.file_count + bindparam("more"), version=tasks.c.version + 1)
 )
+COUNT_ALL = select(func.count()).select_from(files)
 DELETE = delete(files).where(files.c.id == bindparam("file_id"))
 
 
@@ -40,11 +53,14 @@ class SqlFileRepository:
 
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
         await self._count(file, +1)
-        await usage.grow(self._session, file.owner_id, file.file_size, quota=quota)
-        row = asdict(file)
-        del row["id"]
-        inserted = await self._session.change(INSERT, row)
-        return replace(file, id=FileId(inserted.scalar_one()))
+        await usage.move(self._session, file.owner_id, files=1, size=file.file_size)
+        if not await uploads.ended(self._session, file.stored_name):
+            raise UploadAbandoned
+        row = asdict(file) | usage.quota_of(file.owner_id, quota, file.uploaded_at)
+        file_id = (await self._session.change(INSERT, row)).scalar_one_or_none()
+        if file_id is None:
+            raise QuotaExceeded
+        return replace(file, id=FileId(file_id))
 
     async def get(self, file_id: FileId, *, owner: UserId) -> TaskFile:
         row = (await self._session.query(self._one, {"file_id": file_id, "owner": owner})).one_or_none()
@@ -58,8 +74,12 @@ class SqlFileRepository:
             raise TaskNotFound
         return [_file(row) for row in rows if row.id is not None]
 
-    async def bytes_of(self, owner: UserId) -> int:
-        return await usage.bytes_of(self._session, owner)
+    async def page(self, *, after: str, upto: str, limit: int = 1000) -> Sequence[TaskFile]:
+        rows = await self._session.query(PAGE, {"after": after, "upto": upto, "most": limit})
+        return [_file(row) for row in rows]
+
+    async def count(self) -> int:
+        return int((await self._session.query(COUNT_ALL)).scalar_one())
 
     async def delete(self, file: TaskFile) -> None:
         # `get` waited for the lock on the task, but shows the file as it was before the wait.

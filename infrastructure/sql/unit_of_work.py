@@ -14,6 +14,7 @@ from infrastructure.sql.files import SqlFileRepository
 from infrastructure.sql.session import Session
 from infrastructure.sql.stats import SqlStatsRepository
 from infrastructure.sql.tasks import SqlTaskRepository
+from infrastructure.sql.uploads import SqlUploadRepository
 from infrastructure.sql.users import SqlUserRepository
 
 
@@ -23,6 +24,7 @@ class SqlTransaction:
         self.tasks = SqlTaskRepository(session)
         self.files = SqlFileRepository(session)
         self.stats = SqlStatsRepository(session)
+        self.uploads = SqlUploadRepository(session)
         self.jobs = jobs
 
 

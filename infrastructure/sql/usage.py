@@ -1,14 +1,15 @@
 """What each write to a user's tasks or files does beside it: move the row that counts them, and with it its version."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import BigInteger, RowMapping, Select, bindparam, cast, func, select, update
 
-from domain.file import QuotaExceeded
+from domain.upload import LIVES
 from domain.user import NotAuthenticated, UserId
 from infrastructure.sql.session import Session
-from infrastructure.sql.tables import usage
+from infrastructure.sql.tables import UtcDateTime, uploads, usage
 
 COUNTERS = tuple(column for column in usage.c if column.name not in {"user_id", "version"})
 MINE = usage.c.user_id == bindparam("owner")
@@ -18,9 +19,16 @@ MOVE = (
     .where(MINE)
     .values(version=usage.c.version + 1, **{name: usage.c[name] + more for name, more in _MORE.items()})
 )
-GROW = MOVE.where(bindparam("quota") >= usage.c.file_bytes + _MORE["file_bytes"])
+LOCK = select(*COUNTERS).where(MINE).with_for_update()
 VERSION = select(usage.c.version).where(MINE)
-BYTES = select(usage.c.file_bytes).where(MINE)
+_RESERVED = select(func.coalesce(func.sum(uploads.c.reserved), 0)).where(
+    uploads.c.owner_id == bindparam("owner"), uploads.c.seen_at > bindparam("since", type_=UtcDateTime)
+)
+# What files and live uploads leave of the quota. It counts only in a statement that begins after the usage row was
+# locked: PostgreSQL would show one that waited for the lock the uploads from before the wait.
+LEFT = select(
+    bindparam("quota", type_=BigInteger) - usage.c.file_bytes - cast(_RESERVED.scalar_subquery(), BigInteger)
+).where(MINE)
 
 # Locks are always taken in this order: tasks by id, then the usage row of their owner.
 
@@ -39,18 +47,25 @@ async def move(
         raise NotAuthenticated
 
 
-async def grow(session: Session, owner: UserId, size: int, *, quota: int) -> None:
-    """Count one file more, if it fits."""
-    if (await session.change(GROW, _moved(owner, (), (), 1, size) | {"quota": quota})).rowcount != 1:
-        raise QuotaExceeded
+async def lock(session: Session, owner: UserId) -> RowMapping:
+    """Nobody else moves the counters, or reserves room, until the end of this write."""
+    counters = (await session.change(LOCK, {"owner": owner})).mappings().one_or_none()
+    if counters is None:
+        raise NotAuthenticated
+    return counters
 
 
 async def version_of(session: Session, owner: UserId) -> int:
-    return await _one(session, VERSION, owner)
+    return await _one(session, VERSION, {"owner": owner})
 
 
-async def bytes_of(session: Session, owner: UserId) -> int:
-    return await _one(session, BYTES, owner)
+def quota_of(owner: UserId, quota: int, now: datetime) -> dict[str, Any]:
+    """The parameters of `LEFT`."""
+    return {"owner": owner, "quota": quota, "since": now - LIVES}
+
+
+async def left_of(session: Session, owner: UserId, quota: int, now: datetime) -> int:
+    return await _one(session, LEFT, quota_of(owner, quota, now))
 
 
 def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: int, size: int) -> dict[str, int]:
@@ -62,8 +77,8 @@ def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: in
     return {"owner": owner} | {f"more_{name}": number for name, number in more.items()}
 
 
-async def _one(session: Session, statement: Select[tuple[int]], owner: UserId) -> int:
-    value: int | None = (await session.query(statement, {"owner": owner})).scalar_one_or_none()
+async def _one(session: Session, statement: Select[Any], parameters: dict[str, Any]) -> int:
+    value: int | None = (await session.query(statement, parameters)).scalar_one_or_none()
     if value is None:
         raise NotAuthenticated
     return value

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -53,6 +53,30 @@ def migrate() -> None:
     typer.echo("The database is at the schema of this version.")
 
 
+files = typer.Typer(no_args_is_help=True, help="Look after the stored files.")
+cli.add_typer(files, name="files")
+
+
+@files.command(help="Compare stored bytes, records and counts. Exit 1 when something is wrong and left as it is.")
+def reconcile(
+    *,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend it; without this, nothing is changed.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    from interfaces.cli.files import as_json, as_text  # noqa: PLC0415 # likewise
+    from interfaces.cli.files import reconcile as run  # noqa: PLC0415 # likewise
+
+    settings = _settings()
+    if settings.database == "memory" or settings.storage == "memory":
+        _refuse("there is nothing to reconcile: what is in memory is gone with its process")
+    if settings.database == "sqlite" and not settings.lock_file.with_suffix("").exists():
+        _refuse("there is no database yet: `taskwell serve` makes it")
+    with _told():  # it may run beside the service: see docs/adr/0009-the-reconciler.md
+        findings = asyncio.run(run(settings, fix=fix))
+    typer.echo(as_json(findings) if json_ else as_text(findings))
+    raise typer.Exit(1 if findings.left else 0)
+
+
 @cli.command(help="Print the OpenAPI document.")
 def openapi() -> None:
     from infrastructure.container import Container  # noqa: PLC0415 # likewise
@@ -80,7 +104,7 @@ def _settings() -> Settings:
 @contextmanager
 def _told() -> Iterator[None]:
     """What an operator can mend is told in a sentence, not in a traceback."""
-    from application.ports import DatabaseAway  # noqa: PLC0415 # likewise
+    from application.ports import DatabaseAway, StorageAway  # noqa: PLC0415 # likewise
     from infrastructure.alone import NotAlone  # noqa: PLC0415 # likewise
 
     try:
@@ -91,6 +115,8 @@ def _told() -> Iterator[None]:
         _refuse(f"{error.filename or 'the database'}: {error.strerror}")
     except DatabaseAway as away:
         _refuse(f"{away.title} (TASKWELL_DATABASE_URL; {type(away.__cause__).__name__})")
+    except StorageAway as away:
+        _refuse(f"{away.title} (TASKWELL_STORAGE_URL; {type(away.__cause__).__name__})")
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -6,7 +6,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 
-from application.files import DeleteFile, GetFile, ListFiles, OpenFile, UploadFile
+from application.files import DeleteFile, GetFile, ListFiles, OpenFile
+from application.uploads import UploadFile
 from domain.file import FileContentMissing, TaskFile
 from interfaces.http.deps import Actor, FileIdPath, TaskIdPath, Use
 from interfaces.http.document import can_refuse

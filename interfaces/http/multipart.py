@@ -10,7 +10,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from application.files import IncomingFile
+from application.uploads import IncomingFile
 from domain.errors import Invalid
 from domain.file import DigestMismatch
 from interfaces.http import parameters
@@ -49,7 +49,8 @@ class MultipartFile:
         return max(0, int(length) - OVERHEAD)
 
     async def open(self) -> IncomingFile:
-        reader = _Reader(_boundary(self._request.headers["content-type"]))
+        boundary = _boundary(self._request.headers["content-type"])
+        reader = _Reader(boundary)
         body = self._body(reader)
         async for chunk in body:
             reader.feed(chunk)
@@ -61,8 +62,14 @@ class MultipartFile:
             filename=_filename(reader.headers),
             declared_type=reader.headers.get("content-type", b"").decode("latin-1"),
             sha256=sha256_in(reader.headers.get("content-digest", b"").decode("latin-1")),
+            size=self._size(beside=reader.head + len(f"\r\n--{boundary}--\r\n")),
             chunks=_content(reader, body),
         )
+
+    def _size(self, beside: int) -> int | None:
+        """What the length of the request leaves for the file."""
+        length = self._request.headers.get("content-length")
+        return None if length is None else max(0, int(length) - beside)
 
     async def _body(self, reader: "_Reader") -> AsyncIterator[bytes]:
         """The content of the request as it is sent; at its end its own `Content-Digest`, if there is one, must hold."""
@@ -97,6 +104,7 @@ class _Reader:
     def __init__(self, boundary: str) -> None:
         self.headers: dict[str, bytes] = {}
         self.described = False  # the part's headers are complete
+        self.head = 0  # bytes before the content
         self.ended = False
         self.failure: Refused | Invalid | None = None
         self._name, self._value = b"", b""
@@ -115,9 +123,17 @@ class _Reader:
         self._parser = MultipartParser(boundary, callbacks, max_header_count=HEADERS, max_header_size=OVERHEAD)
 
     def feed(self, chunk: bytes) -> None:
-        self._overhead += len(chunk)
+        """Line by line up to the content: the parser does not tell where it begins."""
+        start = 0
+        while start < len(chunk) and not self.failure:
+            stop = len(chunk) if self.described else chunk.find(b"\n", start) + 1 or len(chunk)
+            self._feed(chunk[start:stop])
+            start = stop
+
+    def _feed(self, piece: bytes) -> None:
+        self._overhead += len(piece)
         try:
-            self._parser.write(chunk)
+            self._parser.write(piece)
         except FormParserError:
             self.failure = _malformed()
         except (Refused, Invalid) as failure:
@@ -151,6 +167,7 @@ class _Reader:
 
     def _on_headers_finished(self) -> None:
         self.described = True
+        self.head = self._overhead
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._overhead -= end - start

@@ -233,6 +233,21 @@ async def test_a_content_length_that_is_none_is_400(length: str) -> None:
     assert await verdict([body()], content_length=length) == 400
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("content", [b"", b"Hello", b"\n\r\n\r\n", b"\r\n--limi", TRICKY])
+async def test_the_length_of_the_request_tells_the_size_of_the_file(content: bytes, size: int) -> None:
+    whole = b"\r\n" + body(content, headers=b"X-More: 1\r\n" + DISPOSITION)
+    for sent, told in (
+        (whole, len(content)),
+        (whole.removesuffix(b"\r\n"), len(content) - 2),  # what comes after the last dashes may be missing,
+        (whole + b"bye", len(content) + 3),  # or be more
+    ):
+        file = multipart(Sender(cut(sent, size)), content_length=str(len(sent)))
+        assert (await file.open()).size == max(0, told)
+    assert (await multipart(Sender(cut(whole, size))).open()).size is None
+    assert (await multipart(Sender(cut(whole, size)), content_length="7").open()).size == 0
+
+
 @pytest.mark.parametrize(("length", "least"), [(0, 0), (OVERHEAD, 0), (OVERHEAD + 1, 1), (10**12, 10**12 - OVERHEAD)])
 async def test_of_the_length_at_most_the_overhead_is_not_the_file(length: int, least: int) -> None:
     assert multipart(Sender([]), content_length=str(length)).least_size() == least

@@ -43,7 +43,7 @@ LAZY = {
 }
 
 # A queue may hold a job of each of these names: one that is renamed would never be done.
-JOB_NAMES = {"mail-welcome", "mail-task-created", "mail-task-completed", "remove-file-contents"}
+JOB_NAMES = {"mail-welcome", "mail-task-created", "mail-task-completed", "remove-file-contents", "reconcile-files"}
 
 BUILD = """
 import json, sys

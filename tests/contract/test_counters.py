@@ -14,7 +14,7 @@ from domain.file import FileId, QuotaExceeded, TaskFile
 from domain.stats import Day, tally
 from domain.task import Priority, StaleTask, Task, TaskChanges, TaskId
 from domain.user import User
-from tests.examples import MINUTE, NOON, stored_file, stored_task, stored_user
+from tests.examples import MINUTE, NOON, held_by, stored_file, stored_task, stored_user
 
 MOMENTS = [NOON + n * MINUTE for n in range(-2, 3)]
 
@@ -51,7 +51,7 @@ class Story:
                 assert await tx.stats.tally(owner.id, today=today, now=NOON) == tally(
                     tasks, files, today=today, now=NOON
                 )
-                assert await tx.files.bytes_of(owner.id) == sum(file.file_size for file in files)
+            assert await held_by(self.work, owner.id) == sum(file.file_size for file in files)
 
     async def add(self) -> None:
         task = await stored_task(self.work, self.random.choice(self.owners), self._changes())

@@ -4,14 +4,17 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from application.ports import StorageAway, StorageFull
-from domain.file import FileContentMissing
-from infrastructure.filesystem import FilesystemStorage
+from application.ports import StorageAway, StorageFull, StoredContent
+from domain.file import FileContentMissing, stored_name
+from domain.task import TaskId
+from infrastructure.filesystem import BATCH, FilesystemStorage
 from tests.contract.contents import LONG, broken, content, endless, some
+from tests.examples import NOON
 
 
 @pytest.fixture
@@ -35,6 +38,68 @@ async def test_only_whole_files_are_in_the_folder(disk: FilesystemStorage, root:
     await disk.ping()
     assert seen == [[".draft-"]]
     assert [path.name for path in root.iterdir()] == ["a"]
+
+
+async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemStorage, root: Path) -> None:
+    name, unfinished = stored_name(TaskId(1), "txt"), list[StoredContent]()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        unfinished.extend(await disk.page())  # the first is written by now, the second perhaps
+        os.link(root / unfinished[0].name, root / f".draft-{'0' * 32}")
+
+    await disk.put(name, source())
+    (one,) = unfinished
+    assert BATCH <= one.size <= 2 * BATCH
+    os.utime(root / name, (NOON.timestamp(), NOON.timestamp()))
+    left, stored = await disk.page()
+    assert (one.draft_of, left.draft_of, stored.draft_of) == (name, "0" * 32, None)
+    assert (left.written_at, left.size, stored) == (NOON, 2 * BATCH, replace(left, name=name, draft_of=None))
+    await disk.delete(left.name)
+    assert [path.name for path in root.iterdir()] == [name]
+
+
+async def test_what_comes_slowly_is_written_all_the_same(
+    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.batches.SECONDS", 0)
+    sizes: list[int] = []
+
+    async def source() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"one"
+            sizes.extend(path.stat().st_size for path in root.iterdir())
+
+    await disk.put("a", source())
+    assert sizes[1] >= len(b"one")
+    assert sizes[2] >= len(b"oneone")
+
+
+async def test_only_files_with_names_of_ours_are_listed(disk: FilesystemStorage, root: Path) -> None:
+    await disk.ping()
+    ours, folder, link = (stored_name(TaskId(task), "txt") for task in (1, 2, 3))
+    (root / folder).mkdir()
+    (root / link).symlink_to(root / ours)
+    for name in (ours.encode(), b"letter.txt", b".draft-mine", b"\xff"):
+        Path(os.fsdecode(os.fsencode(root) + b"/" + name)).touch()
+    assert [one.name for one in await disk.page(limit=1)] == [ours]
+    assert not await disk.page(after=ours)
+
+
+async def test_a_page_is_empty_only_at_the_end(disk: FilesystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, last = sorted(stored_name(TaskId(1), "txt") for _ in range(2))
+    for name in (first, last):
+        await disk.put(name, some(b"one"))
+    real = Path.lstat
+
+    def vanishes(path: Path) -> os.stat_result:
+        if path.name == first:
+            path.unlink(missing_ok=True)
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", vanishes)
+    assert [one.name for one in await disk.page(limit=1)] == [last]
 
 
 async def test_a_file_is_durable_before_it_has_its_name_and_the_name_before_it_is_acknowledged(
@@ -111,6 +176,42 @@ async def test_a_full_disk_is_said_to_be_full_and_is_not_away(
     assert not list(root.iterdir())
 
 
+async def test_a_source_that_fails_while_a_write_fails_is_what_is_told(
+    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    async def source() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)  # it is being written when the source is asked for more
+        raise ConnectionResetError
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(ConnectionResetError):
+        await disk.put("a", source())
+    assert not list(root.iterdir())
+
+
+async def test_a_disk_that_fails_in_the_middle_is_noticed_before_the_source_is_at_its_end(
+    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    async def source() -> AsyncIterator[bytes]:
+        for number in range(10):
+            asked.append(number)
+            yield bytes(BATCH)
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(StorageFull):
+        await disk.put("a", source())
+    assert asked == [0, 1]
+    assert not list(root.iterdir())
+
+
 async def test_short_writes_are_completed(disk: FilesystemStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:1000]))
@@ -167,7 +268,7 @@ async def test_a_put_cancelled_in_the_middle_of_a_call_leaves_nothing(
     await disk.ping()
     before = len(list(Path("/proc/self/fd").iterdir()))
     loop, inside, real = asyncio.get_running_loop(), asyncio.Event(), getattr(os, function)
-    putting = asyncio.create_task(disk.put("a", some(LONG)))
+    putting = asyncio.create_task(disk.put("a", some(bytes(BATCH), LONG)))
     ended_meanwhile: list[asyncio.Task[None]] = []
 
     def cancel_in_the_middle(*args: object) -> object:

@@ -7,10 +7,11 @@ from uuid import uuid4
 import pytest
 
 from application.ports import StorageAway
-from domain.file import FileContentMissing
-from infrastructure.s3 import CHUNK, PART, S3Storage
+from domain.file import FileContentMissing, stored_name
+from domain.task import TaskId
+from infrastructure.s3 import CHUNK, PART, TRIAL, S3Storage
 from tests.contract.contents import content, some
-from tests.s3 import names_at, open_uploads, storage_at
+from tests.s3 import names_at, open_uploads, storage_at, store_of
 
 LARGE = bytes(range(256)) * (2 * PART // 256) + b"end"  # three parts
 
@@ -97,10 +98,19 @@ async def test_a_ping_leaves_nothing(s3: S3Storage, place: str) -> None:
     assert names_at(place) == []
 
 
+async def test_what_a_ping_left_is_listed_as_unfinished(s3: S3Storage, place: str) -> None:
+    store_of(place).put(TRIAL, b"?")
+    store_of(place).put(f"folder/{stored_name(TaskId(1), 'txt')}", b"of somebody else")
+    (left,) = await s3.page()
+    assert (left.name, left.size, left.draft_of) == (TRIAL, 1, TRIAL)
+    await s3.delete(left.name)
+    assert not await s3.page()
+
+
 async def test_a_bucket_that_is_not_there_is_not_a_missing_file(s3_url: str) -> None:
     scheme, _, host, *_ = s3_url.split("/")
     s3 = storage_at(f"{scheme}//{host}/no-such-bucket/files")
-    for use in (s3.size("a"), content(s3, "a"), s3.delete("a")):
+    for use in (s3.size("a"), content(s3, "a"), s3.delete("a"), s3.page()):
         with pytest.raises(StorageAway):
             await use
 

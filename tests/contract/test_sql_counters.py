@@ -17,6 +17,7 @@ from infrastructure.sql.engine import Engines, open_engines
 from infrastructure.sql.jobs import SqlJobQueue
 from infrastructure.sql.migrate import upgrade
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
+from infrastructure.sql.usage import COUNTERS
 from tests.conftest import NewDatabase
 from tests.examples import MINUTE, NOON, stored_file, stored_task, stored_user
 
@@ -61,6 +62,14 @@ async def versions(work: UnitOfWork, owners: tuple[UserId, ...]) -> list[int]:
         return [await tx.stats.version(owner) for owner in owners]
 
 
+async def audited(work: UnitOfWork) -> list[tuple[UserId, bool]]:
+    found: list[tuple[UserId, bool]] = []
+    async with work.read() as tx:
+        while some := await tx.stats.audit(after=found[-1][0] if found else UserId(0), limit=2):
+            found += some
+    return found
+
+
 async def test_a_recount_mends_what_a_change_by_hand_left_wrong(engines: Engines, work: UnitOfWork) -> None:
     owners = await a_history(work)
     right, before = [await numbers(work, owner) for owner in owners], await versions(work, owners)
@@ -75,3 +84,44 @@ async def test_a_recount_mends_what_a_change_by_hand_left_wrong(engines: Engines
     assert (await numbers(work, owners[1])).file_bytes == 7
     # What was cached while the numbers were wrong belongs to another version.
     assert await versions(work, owners) == [before[0] + 1, before[1], before[2] + 1]
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        *(f"UPDATE usage SET {column.name} = {column.name} + 1" for column in COUNTERS),  # noqa: S608  names of ours
+        "UPDATE tasks SET file_count = file_count + 1",
+        "UPDATE tasks SET completed_at = NULL",
+        "UPDATE files SET file_size = file_size + 1",
+        "DELETE FROM files WHERE file_size = 300",
+    ],
+)
+async def test_an_audit_finds_who_is_miscounted_and_a_recount_mends_it(
+    engines: Engines, work: UnitOfWork, by_hand: str
+) -> None:
+    owners = await a_history(work)
+    assert await audited(work) == [(owner, True) for owner in owners]
+    async with engines.write.begin() as conn:
+        await conn.execute(text(by_hand))
+    everybody = "usage" in by_hand
+    some = "UPDATE tasks SET file_count" in by_hand
+    assert await audited(work) == list(zip(owners, (False, not (everybody or some), not everybody), strict=True))
+    for owner in owners:
+        async with work.write() as tx:
+            await tx.stats.recount(owner)
+    assert await audited(work) == [(owner, True) for owner in owners]
+
+
+async def test_a_recount_of_a_tasks_files_moves_its_version(engines: Engines, work: UnitOfWork) -> None:
+    busy, *_ = await a_history(work)
+    async with engines.write.begin() as conn:
+        await conn.execute(text("UPDATE tasks SET file_count = 7 WHERE file_count = 3"))
+        ((task_id, version),) = await conn.execute(text("SELECT id, version FROM tasks WHERE file_count = 7"))
+    before = await versions(work, (busy,))
+    for mended in (True, False):
+        async with work.write() as tx:
+            assert await tx.stats.recount(busy) is mended
+    async with work.read() as tx:
+        task = await tx.tasks.get(task_id, owner=busy)
+    assert (task.file_count, task.version) == (3, version + 1)
+    assert await versions(work, (busy,)) == [before[0] + 1]

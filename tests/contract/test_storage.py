@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from application.ports import FileStorage
-from domain.file import FileContentMissing
+from domain.file import FileContentMissing, stored_name
+from domain.task import TaskId
 from infrastructure.filesystem import CHUNK, FilesystemStorage
 from infrastructure.memory.storage import MemoryStorage
 from tests.contract.contents import LONG, broken, content, endless, some
@@ -127,6 +129,39 @@ async def test_many_puts_at_once_do_not_mix(storage: FileStorage) -> None:
     contents = {f"file {number}": bytes([number]) * (CHUNK + number) for number in range(30)}
     await asyncio.gather(*(storage.put(name, some(bytes_[:100], bytes_[100:])) for name, bytes_ in contents.items()))
     assert {name: await content(storage, name) for name in contents} == contents
+
+
+async def names_in(storage: FileStorage, *, limit: int) -> list[str]:
+    names: list[str] = []
+    while page := await storage.page(after=names[-1] if names else "", limit=limit):
+        assert len(page) <= limit
+        names += [stored.name for stored in page]
+    return names
+
+
+@pytest.mark.parametrize("limit", [1, 4, 1000])
+async def test_what_it_holds_comes_page_by_page_in_order(storage: FileStorage, limit: int) -> None:
+    names = [stored_name(TaskId(task), extension) for task in (9, 10, 2**63 - 1) for extension in ("txt", "png", "7z")]
+    for name in names:
+        await storage.put(name, some(b"one"))
+    assert await names_in(storage, limit=limit) == sorted(names)
+
+
+async def test_what_is_not_ours_is_not_listed(storage: FileStorage) -> None:
+    ours = stored_name(TaskId(1), "txt")
+    for name in ("letter.txt", "task_1.txt", f"{ours}~", f"x{ours}", f"{ours[:-4]}.TXT", ours, "é", ".draft-1"):
+        await storage.put(name, some(b"one"))
+    assert await names_in(storage, limit=2) == [ours]
+
+
+async def test_a_page_tells_size_and_time(storage: FileStorage) -> None:
+    began = datetime.now(UTC)
+    await storage.put(name := stored_name(TaskId(1), "txt"), some(LONG, b"tail"))
+    (stored,) = await storage.page()
+    assert (stored.name, stored.size, stored.draft_of) == (name, len(LONG) + 4, None)
+    assert abs(stored.written_at - began) < timedelta(seconds=30)
+    await storage.delete(name)
+    assert not await storage.page()
 
 
 async def test_a_storage_answers(storage: FileStorage) -> None:

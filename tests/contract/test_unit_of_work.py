@@ -12,7 +12,7 @@ from application.ports import Transaction, UnitOfWork
 from domain.stats import Day
 from domain.task import StaleTask, TaskId, TaskNotFound
 from domain.user import EmailTaken, NotAuthenticated, User, UserId, UsernameTaken
-from tests.examples import NOON, a_file, a_task, a_user, stored_task, stored_user
+from tests.examples import NOON, QUOTA, a_task, a_user, stored_file, stored_task, stored_user
 
 NOBODY = UserId(2**62)
 Call = Callable[[Transaction], Awaitable[object]]
@@ -96,7 +96,7 @@ async def test_nothing_is_stored_for_an_owner_who_is_gone(work: UnitOfWork) -> N
         lambda tx: tx.users.get(NOBODY),
         lambda tx: tx.stats.version(NOBODY),
         lambda tx: tx.stats.tally(NOBODY, today=Day.around(NOON, ZoneInfo("UTC")), now=NOON),
-        lambda tx: tx.files.bytes_of(NOBODY),
+        lambda tx: tx.uploads.left(NOBODY, quota=QUOTA, now=NOON),
     ]
     for ask in questions:
         async with work.read() as tx:
@@ -175,8 +175,7 @@ async def test_every_write_to_tasks_and_files_changes_the_version_of_the_statist
     async with work.write() as tx:
         task, other = await tx.tasks.save_many([task.reopen(at=NOON), other.complete(at=NOON)])
     await after()
-    async with work.write() as tx:
-        file = await tx.files.add(a_file(task), quota=10)
+    file = await stored_file(work, task)
     await after()
     async with work.write() as tx:
         await tx.files.delete(file)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from application.files import UploadFile
+from application.uploads import UploadFile
 from domain.task import Task
-from tests.examples import NOON, stored_task, stored_user
+from tests.examples import MINUTE, NOON, stored_task, stored_user
 from tests.unit.files.parts import LARGEST, QUOTA, Storage, Work
 
 
@@ -21,7 +21,9 @@ def storage() -> Storage:
 @pytest.fixture
 def upload(work: Work, storage: Storage) -> UploadFile:
     allowed = frozenset({"txt", "png", "docx"})
-    return UploadFile(work, storage, lambda: NOON, largest=LARGEST, quota=QUOTA, allowed=allowed)
+    return UploadFile(
+        work, storage, lambda: NOON, largest=LARGEST, quota=QUOTA, allowed=allowed, abandoned_after=MINUTE
+    )
 
 
 @pytest.fixture

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import override
 
-from application.files import IncomingFile, ListFiles
+from application.files import ListFiles
 from application.ports import DatabaseAway
+from application.uploads import IncomingFile
 from domain.file import TaskFile
 from domain.task import Task
 from infrastructure.memory.database import MemoryDatabase
@@ -30,6 +31,15 @@ class Work(MemoryUnitOfWork):
         super().__init__(self.database, on_jobs=lambda: None)
         self.lost_before_commit = self.lost_after_commit = self.lost = False
 
+    def lose(self, *when: str) -> Callable[[], None]:
+        """To be called at some moment."""
+
+        def lose() -> None:
+            for moment in when:
+                setattr(self, moment, True)
+
+        return lose
+
     @override
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Any]:
@@ -47,6 +57,9 @@ class Work(MemoryUnitOfWork):
                 raise DatabaseAway
         if self.lost_after_commit:
             raise DatabaseAway
+
+    def reserved(self) -> list[int]:
+        return [upload.reserved for upload in self.database.snapshot().uploads.values()]
 
     def jobs(self) -> list[tuple[str, list[object]]]:
         return [(job.name, json.loads(job.arguments)[0]) for job in self.database.snapshot().jobs.values()]
@@ -66,9 +79,11 @@ class Sent:
     declared_type: str = ""
     sha256: str | None = None
     announced: int = 0
+    size: int | None = None
     chunk: int = 10
     breaks_off: bool = False
     waits: asyncio.Event | None = None
+    at_the_end: Callable[[], None] | None = None
     opened: bool = field(default=False, init=False)
     read: int = field(default=0, init=False)
 
@@ -77,7 +92,7 @@ class Sent:
 
     async def open(self) -> IncomingFile:
         self.opened = True
-        return IncomingFile(self.filename, self.declared_type, self.sha256, self.chunks())
+        return IncomingFile(self.filename, self.declared_type, self.sha256, self.size, self.chunks())
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.content), self.chunk):
@@ -86,6 +101,8 @@ class Sent:
         if self.waits:
             self.waits.set()
             await asyncio.Event().wait()
+        if self.at_the_end:
+            self.at_the_end()
         if self.breaks_off:
             raise ConnectionResetError
 

@@ -8,8 +8,8 @@ from application.files import (
     ListFiles,
     OpenFile,
     RemoveFileContents,
-    UploadFile,
 )
+from application.uploads import UploadFile
 from domain.file import FileContentMissing, FileNotFound
 from domain.task import Task, TaskNotFound
 from domain.user import UserId

@@ -1,11 +1,15 @@
 """Uploads that are accepted, and what is refused."""
 
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from typing_extensions import override
 
-from application.files import GetFile, UploadFile
+from application.files import GetFile
+from application.uploads import UploadFile
 from domain.errors import DomainError, Invalid
 from domain.file import (
     DigestMismatch,
@@ -36,7 +40,7 @@ async def test_an_upload_is_stored_and_recorded(upload: UploadFile, work: Work, 
     )
     assert storage.names() == [file.stored_name]
     assert await content(storage, file.stored_name) == PNG
-    assert await files_of(work, task) == [file]
+    assert (await files_of(work, task), work.reserved()) == ([file], [])
     assert await GetFile(work)(task.owner_id, task.id, file.id) == file
 
 
@@ -64,7 +68,7 @@ async def test_what_is_refused_leaves_nothing(
 ) -> None:
     with pytest.raises(error):
         await upload(task.owner_id, task.id, replace(sent))
-    assert (storage.names(), await files_of(work, task), work.jobs()) == ([], [], [])
+    assert (storage.names(), await files_of(work, task), work.jobs(), work.reserved()) == ([], [], [], [])
 
 
 async def test_a_file_of_exactly_the_limit_passes(upload: UploadFile, task: Task) -> None:
@@ -86,12 +90,60 @@ async def test_a_file_of_exactly_what_is_left_passes_and_one_byte_more_does_not(
 
 
 @pytest.mark.parametrize(
+    ("size", "held", "reserved"),
+    [
+        (5, QUOTA - 5, 5),
+        (None, 0, LARGEST),
+        (None, QUOTA - LARGEST, LARGEST),
+        (None, QUOTA - 20, 20),
+        (LARGEST + 20, 0, LARGEST),  # most of it may be what comes after the file
+    ],
+)
+async def test_room_is_reserved_before_the_first_byte(
+    upload: UploadFile, work: Work, storage: Storage, task: Task, size: int | None, held: int, reserved: int
+) -> None:
+    found = []
+
+    class Looking(Sent):
+        @override
+        async def chunks(self) -> AsyncIterator[bytes]:
+            found.append(work.reserved())
+            async for chunk in super().chunks():
+                yield chunk
+
+    await stored_file(work, task, size=held)
+    await upload(task.owner_id, task.id, Looking(size=size))
+    assert (found, work.reserved()) == ([[reserved]], [])
+
+
+@pytest.mark.parametrize(("size", "error"), [(21, QuotaExceeded), (LARGEST + 1, FileTooLarge)])
+async def test_what_has_no_room_is_refused_before_its_content_is_read(
+    upload: UploadFile, work: Work, task: Task, size: int, error: type[DomainError]
+) -> None:
+    await stored_file(work, task, size=QUOTA - 20)
+    sent = Sent(b"x" * size, size=size)
+    with pytest.raises(error):
+        await upload(task.owner_id, task.id, sent)
+    assert (sent.opened, sent.read, work.reserved()) == (True, 0, [])
+
+
+@pytest.mark.parametrize(("left", "error"), [(52, None), (51, QuotaExceeded)])
+async def test_a_file_larger_than_its_size_was_thought_is_judged_in_the_end(
+    upload: UploadFile, work: Work, storage: Storage, task: Task, left: int, error: type[DomainError] | None
+) -> None:
+    await stored_file(work, task, size=QUOTA - left)
+    with pytest.raises(error) if error else nullcontext():
+        await upload(task.owner_id, task.id, Sent(b"x" * 52, size=50))
+    assert (len(storage.names()), work.reserved()) == (0 if error else 1, [])
+
+
+@pytest.mark.parametrize(
     ("announced", "held", "error"),
     [
         (LARGEST + 1, 0, FileTooLarge),
         (LARGEST + 1, QUOTA, FileTooLarge),
         (51, 100, QuotaExceeded),
-        (1, QUOTA, QuotaExceeded),
+        (0, QUOTA, QuotaExceeded),
     ],
 )
 async def test_what_cannot_fit_is_refused_before_it_is_read(
