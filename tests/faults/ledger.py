@@ -24,7 +24,6 @@ class Ledger:
 
     facts: dict[Fact, set[bool]] = field(default_factory=dict)
     mails: set[str] = field(default_factory=set)  # the subjects of those that are owed
-    unanswered: set[str] = field(default_factory=set)  # contents whose upload was cut off: their bytes may be left over
 
     def sure(self, kind: str) -> list[Fact]:
         """The facts of this kind that hold beyond doubt, in order of time."""
@@ -125,9 +124,7 @@ class Writer:
         content = uuid4().hex.encode() * random.choice([1, 100, 20_000])
         file = ("file", task[1], sha256(content).hexdigest())
         self.ledger.facts[file] = {True, False}
-        self.ledger.unanswered.add(file[2])
         answer = await client.post(f"/tasks/{self._ids[task]}/files", content=PART % content, headers=MULTIPART)
-        self.ledger.unanswered.discard(file[2])
         self._ids[file] = answer.raise_for_status().json()["id"]
         self.ledger.facts[file] = {True}
 

@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 import infrastructure.filesystem
-from application.files import IncomingFile
+from application.uploads import IncomingFile
 from infrastructure.container import Container, use_cases
 from infrastructure.lifecycle import closing, owning, run_jobs
 from infrastructure.settings import Settings
@@ -55,7 +55,7 @@ class Sent:
         return 0
 
     async def open(self) -> IncomingFile:
-        return IncomingFile("notes.txt", "", None, self._chunks())
+        return IncomingFile("notes.txt", "", None, None, self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         content = content_of(self.word)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from application.reconcile import Wrong
+from infrastructure.clock import utc_now
 from infrastructure.container import Container, jobs
 from infrastructure.jobs import Pace
 from infrastructure.lifecycle import closing
@@ -117,8 +119,10 @@ async def _do_jobs(container: Container) -> None:
 
 
 async def _reconcile(container: Container, found: Findings) -> None:
-    for name in found.stray:
-        await container.storage().delete(name)
+    """As it is done later, when nothing that is under way can be so young."""
+    reconcile = replace(container.reconcile_files(), clock=lambda: utc_now() + timedelta(hours=1))
+    mended = {kind: wrong.mended for kind, wrong in (await reconcile(insist=True)).wrong.items() if wrong.total}
+    assert mended == {Wrong.STRAY: len(found.stray), Wrong.ABANDONED: len(found.reserved)}
 
 
 @asynccontextmanager
