@@ -1,5 +1,6 @@
 """The program started in both ways that it runs, and an account to use it with."""
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -59,6 +60,15 @@ async def started(kind: str, request: pytest.FixtureRequest, **extra: str) -> As
         migrate(folder, env)
         async with Service(cwd=folder, env=env) as service:
             yield service
+
+
+def mended(service: Service) -> dict[str, int]:
+    """How much of each kind `taskwell files reconcile --fix` found wrong that is older than a second, and mended."""
+    command = [*TASKWELL, "files", "reconcile", "--fix", "--json"]
+    env = service.environment | {"TASKWELL_RECONCILE_MIN_AGE_SECONDS": "1"}
+    ended = subprocess.run(command, env=env, capture_output=True, check=True, timeout=60)
+    wrong: dict[str, Any] = json.loads(ended.stdout)["wrong"]
+    return {kind: found["mended"] for kind, found in wrong.items() if found["total"]}
 
 
 async def logged_in(client: httpx2.AsyncClient, name: str = "anna") -> dict[str, Any]:

@@ -1,20 +1,17 @@
 """A process that stands still in the middle of an upload for longer than the reconciler waits, and then goes on."""
 
 import asyncio
-import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
 from tests.e2e.service import Service
-from tests.e2e.started import TASKWELL, logged_in, started
+from tests.e2e.started import logged_in, mended, started
 from tests.faults.ledger import MULTIPART, PART
 
 CONTENT = b"x" * 3_000_000
@@ -48,7 +45,7 @@ async def test_an_upload_paused_for_too_long_is_a_503_and_leaves_nothing(
         assert (await client.get(f"/tasks/{task}/files")).json()["items"] == []
         again = await client.post(f"/tasks/{task}/files", content=PART % b"again", headers=MULTIPART)
         assert again.status_code == 201
-        assert await asyncio.to_thread(_reconcile, service) == {}
+        assert await asyncio.to_thread(mended, service) == {}
         assert len(list(folder.iterdir())) == 1
         assert "unexpected error" not in service.log()
 
@@ -64,14 +61,7 @@ def _reconcile_while_paused(service: Service, folder: Path) -> None:
     os.kill(process, signal.SIGSTOP)
     try:
         time.sleep(MIN_AGE_SECONDS + 0.1)
-        assert _reconcile(service) == {"abandoned_uploads": (1, 1), "stray_contents": (1, 1)}
+        assert mended(service) == {"abandoned_uploads": 1, "stray_contents": 1}
         assert list(folder.iterdir()) == []
     finally:
         os.kill(process, signal.SIGCONT)
-
-
-def _reconcile(service: Service) -> dict[str, tuple[int, int]]:
-    command = [*TASKWELL, "files", "reconcile", "--fix", "--json"]
-    ended = subprocess.run(command, env=service.environment, capture_output=True, check=True, timeout=SECONDS)
-    wrong: dict[str, Any] = json.loads(ended.stdout)["wrong"]
-    return {kind: (found["total"], found["mended"]) for kind, found in wrong.items() if found["total"]}
