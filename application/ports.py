@@ -269,8 +269,8 @@ JobState: TypeAlias = Literal["waiting", "running", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as an operator sees it. `error` is the type of what it raised last; `arguments` is JSON, and may hold what
-    users wrote."""
+    """A job as an operator sees it. `error` is the type of what it raised last; `arguments` is JSON: those by position,
+    those by name, and the job's key. They may hold what users wrote."""
 
     id: int
     name: str
@@ -294,16 +294,20 @@ class JobDepth:
 
 
 class JobRecords(Protocol):
-    """The jobs that are stored: what waits, runs, or lies dead. Done jobs are gone. Raise `DatabaseAway`."""
+    """The jobs that are stored: what waits, runs, or lies dead. Done jobs are gone. Raise `DatabaseAway`.
 
-    async def list(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[JobRecord]:
+    On a database of one process, what a killed one ran counts as running until the next one starts.
+    """
+
+    async def page(self, *, state: JobState | None = None, limit: int = 100) -> Sequence[JobRecord]:
         """Oldest first."""
         ...
 
     async def find(self, job_id: int) -> JobRecord | None: ...
 
     async def retry(self, job_ids: Sequence[int] | None = None) -> int:
-        """Send dead jobs, these or all, back to the queue with all their attempts. Return how many there were."""
+        """Send dead jobs, these or all, back to the queue with all their attempts; they may have lost their unique key.
+        Return how many there were."""
         ...
 
     async def purge(self, *, dead_before: datetime) -> int:
@@ -314,4 +318,6 @@ class JobRecords(Protocol):
         """Forget what is kept about jobs that were done before, if anything is."""
         ...
 
-    async def depths(self) -> Sequence[JobDepth]: ...
+    async def depths(self) -> Sequence[JobDepth]:
+        """By name and state."""
+        ...

@@ -98,6 +98,20 @@ class Container(containers.DeclarativeContainer):
         ),
     )
     scheduler = providers.Singleton(lazy("scheduler", "Scheduler"), work, clock)
+    job_records = providers.Selector(
+        settings.provided.database,
+        memory=providers.Singleton(lazy("memory.job_records", "MemoryJobRecords"), memory_database),
+        sqlite=providers.Singleton(
+            lazy("sql.job_records", "SqlJobRecords"),
+            engines,
+            providers.Singleton(lazy("sql.job_records", "OwnJobTable")),
+        ),
+        postgresql=providers.Singleton(
+            lazy("sql.job_records", "SqlJobRecords"),
+            engines,
+            providers.Singleton(lazy("pgqueuer.records", "PgqueuerJobTable")),
+        ),
+    )
     redis = providers.Singleton(lazy("redis.link", "RedisLink"), settings.provided.redis_url)
     cache = providers.Selector(
         settings.provided.cache,
@@ -193,3 +207,4 @@ class Container(containers.DeclarativeContainer):
         storage,
         providers.Selector(settings.provided.cache, memory=providers.Object(None), redis=cache),
     )
+    count_jobs = providers.Singleton(health.CountJobs, job_records, clock)

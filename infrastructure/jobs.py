@@ -15,6 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from application.ports import Job
+from infrastructure.metrics import JOB_ATTEMPTS, JOB_FAILURES, JOB_SECONDS
 
 MAX_DELIVERIES = 5
 SLOTS = 4  # how many jobs of one kind a process runs at once; no kind can take those of another
@@ -123,12 +124,15 @@ class Deliveries:
         if delivery.attempt > MAX_DELIVERIES:
             return bury(delivery, NEVER_RETURNED)
         logger.debug("job started", **_names(delivery))
+        JOB_ATTEMPTS.labels(delivery.name).inc()
         start = time.monotonic()
         error = await _error_of(job, delivery)
         duration = round(time.monotonic() - start, 3)
+        JOB_SECONDS.labels(delivery.name).observe(duration)
         if error is None:
             logger.info("job done", **_names(delivery), duration=duration)
             return None
+        JOB_FAILURES.labels(delivery.name).inc()
         logger.warning("job failed", **_names(delivery), duration=duration, error=error)
         return (
             bury(delivery, error)

@@ -54,6 +54,15 @@ async def migrate(settings: Settings) -> None:
         await engines.aclose()
 
 
+async def schema(container: Container) -> str:
+    """Whether the database is at the schema of this version: what `sql.migrate.schema` says. Raise `DatabaseAway`."""
+    settings = container.settings()
+    if settings.database == "sqlite" and not settings.sqlite_file.exists():
+        return "none"  # to ask would make it
+    found: str = await imported("sql.migrate", "schema")(container.engines().read)
+    return found
+
+
 async def run_jobs(container: Container, stop: asyncio.Event) -> None:
     """Run jobs, those of the schedules among them, until `stop`; what is in flight then has the time of the settings to
     end, or goes back to the queue."""

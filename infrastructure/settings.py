@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     mail_from: str = ""
     docs_enabled: bool = True
     jobs_in_server: bool = False
+    worker_port: int = Field(default=8001, ge=0, le=65535)
     example_routes: bool | None = None  # unset: only in embedded mode
     shutdown_seconds: int = Field(default=5, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -68,9 +69,13 @@ class Settings(BaseSettings):
         return _DATABASES[self.database_url.partition(":")[0]]
 
     @property
+    def sqlite_file(self) -> Path:
+        return Path(_file_of(self.database_url))
+
+    @property
     def lock_file(self) -> Path:
         """Held by the one process that serves an SQLite database."""
-        return Path(f"{_file_of(self.database_url)}.lock")
+        return Path(f"{self.sqlite_file}.lock")
 
     @property
     def embedded(self) -> bool:

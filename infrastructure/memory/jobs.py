@@ -50,7 +50,7 @@ class MemoryJobStore:
         if not self._due(self._database.snapshot().jobs, now, running):
             return []
         async with self._database.draft() as draft:
-            rows = [replace(row, attempts=row.attempts + 1) for row in self._due(draft.jobs, now, running)]
+            rows = [replace(row, attempts=row.attempts + 1, due_at=None) for row in self._due(draft.jobs, now, running)]
             draft.jobs.update({row.id: row for row in rows})
             self._claimed.update(row.id for row in rows)
         return [Delivery(row.id, row.name, row.arguments, row.attempts) for row in rows]

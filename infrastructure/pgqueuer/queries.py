@@ -17,8 +17,6 @@ from infrastructure.jobs import UNKNOWN_JOB
 from infrastructure.pgqueuer.driver import AWAY
 from infrastructure.pgqueuer.schema import SETTINGS
 
-LOG_KEPT = timedelta(days=7)
-
 # As pgqueuer does it, but for a number of jobs of each kind; and `attempts` counts the deaths of workers too. pgqueuer
 # counts failures only, and would retry a job that kills its worker for ever.
 _CLAIM = """
@@ -74,13 +72,6 @@ SELECT id, 'failed', entrypoint, priority, jsonb_build_object(
 RETURNING job_id, entrypoint
 """
 
-_PRUNE_LOG = """
-DELETE FROM pgqueuer_log USING (
-    SELECT id FROM pgqueuer_log AS old WHERE created < now() - $1::interval
-    AND NOT EXISTS (SELECT FROM pgqueuer WHERE pgqueuer.id = old.job_id)
-) AS old WHERE pgqueuer_log.id = old.id
-"""
-
 logger = structlog.get_logger()
 
 
@@ -115,6 +106,3 @@ class JobQueries(Queries):
         """Not at once: during an update, workers of the new release may be on their way."""
         for row in await self.driver.fetch(_BURY_UNKNOWN, known, after, UNKNOWN_JOB):
             logger.error("job buried", job=row["entrypoint"], id=row["job_id"], error=UNKNOWN_JOB)
-
-    async def prune_log(self) -> None:
-        await self.driver.execute(_PRUNE_LOG, LOG_KEPT)

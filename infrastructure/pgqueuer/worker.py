@@ -90,7 +90,6 @@ class PgqueuerWorker:
         while True:
             try:
                 await queries.bury_unknown(list(self._jobs), after=self._unknown_after)
-                await queries.prune_log()
             except Exception as failure:  # noqa: BLE001  it can wait for the next time
                 logger.warning("housekeeping failed", error=type(failure).__name__)
             await asyncio.sleep(min(HOUSEKEEPING_SECONDS, self._unknown_after.total_seconds()))

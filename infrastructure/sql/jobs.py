@@ -28,7 +28,7 @@ _MOST_URGENT = (
 _CLAIM = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
-    .values(attempts=jobs.c.attempts + 1)
+    .values(attempts=jobs.c.attempts + 1, due_at=None)  # and so it is known to run
     .returning(jobs.c.id, jobs.c.name, jobs.c.arguments, jobs.c.attempts)
 )
 _ENQUEUE = insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.unique_key])

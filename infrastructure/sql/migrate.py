@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -22,6 +25,17 @@ async def upgrade(engine: AsyncEngine, to: str = "head") -> None:
     with away():
         async with engine.begin() as conn:
             await conn.run_sync(_run, command.upgrade, to)
+
+
+async def schema(engine: AsyncEngine) -> Literal["none", "old", "current", "unknown"]:
+    """Which one the database has, seen from that of this version. Raise `DatabaseAway` if it does not answer."""
+    with away():
+        async with engine.connect() as conn:
+            found = await conn.run_sync(lambda conn: MigrationContext.configure(conn).get_current_revision())
+    ours = ScriptDirectory(str(MIGRATIONS))
+    if found is None or found == ours.get_current_head():
+        return "current" if found else "none"
+    return "old" if found in {script.revision for script in ours.walk_revisions()} else "unknown"
 
 
 async def downgrade(engine: AsyncEngine, to: str) -> None:

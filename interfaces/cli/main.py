@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
 
 import typer
-from pydantic import ValidationError
 
 from infrastructure.settings import Settings
+from interfaces.cli import jobs
+from interfaces.cli.told import read_settings, refuse, told
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli.add_typer(jobs.group, name="jobs")
 
 
 @cli.callback(help="Tasks with file attachments. Settings come from TASKWELL_* variables or .env; see the README.")
@@ -24,8 +23,8 @@ def serve() -> None:
     from infrastructure.lifecycle import owning  # noqa: PLC0415 # each command imports only what it needs
     from interfaces.cli.serve import serve as run  # noqa: PLC0415 # likewise
 
-    settings = _settings()
-    with _told(), owning(settings):  # the application takes it again: a refusal is better told before it starts
+    settings = read_settings()
+    with told(), owning(settings):  # the application takes it again: a refusal is better told before it starts
         pass
     run(settings)
 
@@ -34,9 +33,9 @@ def serve() -> None:
 def worker() -> None:
     from interfaces.cli.work import work  # noqa: PLC0415 # likewise
 
-    settings = _settings()
+    settings = read_settings()
     if settings.embedded:
-        _refuse("worker needs TASKWELL_DATABASE_URL to name a PostgreSQL database; with SQLite `serve` runs the jobs")
+        refuse("worker needs TASKWELL_DATABASE_URL to name a PostgreSQL database; with SQLite `serve` runs the jobs")
     asyncio.run(work(settings))
 
 
@@ -45,10 +44,10 @@ def migrate() -> None:
     from infrastructure.lifecycle import migrate as upgrade  # noqa: PLC0415 # likewise
     from infrastructure.lifecycle import owning  # noqa: PLC0415 # likewise
 
-    settings = _settings()
+    settings = read_settings()
     if settings.database == "memory":
-        _refuse("there is nothing to migrate: TASKWELL_DATABASE_URL=memory: begins empty each time")
-    with _told(), owning(settings):
+        refuse("there is nothing to migrate: TASKWELL_DATABASE_URL=memory: begins empty each time")
+    with told(), owning(settings):
         asyncio.run(upgrade(settings))
     typer.echo("The database is at the schema of this version.")
 
@@ -61,45 +60,6 @@ def openapi() -> None:
     # The document of this version, whatever is set here; nothing is opened for it.
     settings = Settings.model_validate({"database_url": "memory:", "storage_url": "memory:", "example_routes": True})
     typer.echo(json.dumps(create_app(Container(settings=settings)).openapi(), indent=2))
-
-
-def _settings() -> Settings:
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for found in error.errors(include_input=False, include_url=False):
-            name = "".join(f"TASKWELL_{str(part).upper()} " for part in found["loc"][:1])
-            _say(f"{name}{found['msg'].removeprefix('Value error, ')}")
-        raise typer.Exit(1) from None
-    from infrastructure import logs  # noqa: PLC0415 # likewise
-
-    logs.configure(level=settings.log_level, form=settings.log_format)
-    return settings
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What an operator can mend is told in a sentence, not in a traceback."""
-    from application.ports import DatabaseAway  # noqa: PLC0415 # likewise
-    from infrastructure.alone import NotAlone  # noqa: PLC0415 # likewise
-
-    try:
-        yield
-    except NotAlone as reason:
-        _refuse(str(reason))
-    except OSError as error:
-        _refuse(f"{error.filename or 'the database'}: {error.strerror}")
-    except DatabaseAway as away:
-        _refuse(f"{away.title} (TASKWELL_DATABASE_URL; {type(away.__cause__).__name__})")
-
-
-def _refuse(reason: str) -> NoReturn:
-    _say(reason)
-    raise typer.Exit(1)
-
-
-def _say(reason: str) -> None:
-    typer.echo(f"taskwell: {reason}", err=True)
 
 
 def main() -> None:

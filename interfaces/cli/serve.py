@@ -9,7 +9,7 @@ import tempfile
 import threading
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from typing_extensions import override
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 APP = "interfaces.cli.serve:create_app"
-PROTOCOL = "interfaces.http.protocol:BoundedHttp"
+EDGE: dict[str, Any] = {
+    "http": "interfaces.http.protocol:BoundedHttp",
+    "ws": "none",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,  # the limiter believes the proxies that the settings name, and nobody else
+}
 
 
 class Server(uvicorn.Server):
@@ -42,14 +49,9 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http=PROTOCOL,
-        ws="none",
         lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # the limiter believes the proxies that the settings name, and nobody else
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        **EDGE,
     )
     if settings.workers == 1:
         server = Server(config)

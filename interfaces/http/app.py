@@ -1,5 +1,6 @@
-"""The ASGI application around a container."""
+"""The ASGI applications around a container: that of the service, and that of a worker, for operators only."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -42,6 +43,29 @@ def create_app(container: Container | None = None) -> FastAPI:
         openapi_url="/openapi.json" if settings.docs_enabled else None,
         redoc_url=None,
     )
+    _prepare(app, container, stopping=asyncio.Event())  # never set: a server that stops takes no more requests
+    document.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    if settings.docs_enabled:
+        app.include_router(operations.start)
+    if settings.has_examples:
+        app.include_router(examples.router)
+    check_identities(app)
+    return app
+
+
+def create_worker_app(container: Container, *, stopping: asyncio.Event) -> FastAPI:
+    """Health and metrics of a process that runs jobs; it is not ready any more once it is `stopping`."""
+    app = FastAPI(title="Taskwell worker", redirect_slashes=False, docs_url=None, openapi_url=None, redoc_url=None)
+    _prepare(app, container, stopping=stopping)
+    app.include_router(operations.router)
+    return app
+
+
+def _prepare(app: FastAPI, container: Container, *, stopping: asyncio.Event) -> None:
+    """Give it what every route relies on."""
+    settings = container.settings()
     app.state.container = container
     app.state.use_cases = use_cases(container)
     app.state.authenticator = container.authenticator()
@@ -52,15 +76,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         enabled=settings.rate_limits_enabled,
         trusted_proxies=settings.trusted_proxies,
     )
+    app.state.stopping = stopping
     problems.install(app)
-    document.install(app)
     app.add_middleware(Edge)
     app.add_middleware(UnreadBodies)  # outermost: it sees to the connection of every answer
-    for router in ROUTERS:
-        app.include_router(router)
-    if settings.docs_enabled:
-        app.include_router(operations.start)
-    if settings.has_examples:
-        app.include_router(examples.router)
-    check_identities(app)
-    return app

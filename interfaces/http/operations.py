@@ -1,16 +1,16 @@
 """Health and metrics, for operators and their machines."""
 
-import os
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from application.health import CheckHealth
+from application.health import CheckHealth, CountJobs
 from domain.errors import Unavailable
 from interfaces.http.deps import Use
 from interfaces.http.document import can_refuse
+from interfaces.http.exposition import exposition
 from interfaces.http.fields import Out
 from interfaces.http.limiter import limiter
 from interfaces.http.links import link
@@ -22,7 +22,7 @@ start = APIRouter(route_class=Route)
 
 class NotReady(Unavailable):
     code = "not-ready"
-    title = "A part that the service needs does not answer."
+    title = "The service is stopping, or a part that it needs does not answer."
 
 
 class LiveOut(Out):
@@ -42,7 +42,9 @@ async def live() -> LiveOut:
 
 @router.get("/health/ready", responses=can_refuse(503))
 @limiter.exempt
-async def ready(check: Use[CheckHealth]) -> ReadyOut:
+async def ready(request: Request, check: Use[CheckHealth]) -> ReadyOut:
+    if request.app.state.stopping.is_set():
+        raise NotReady("Stopping.")
     health = await check()
     if health.missing:
         raise NotReady(f"Away: {', '.join(health.missing)}.", checks=health.checks)
@@ -51,19 +53,10 @@ async def ready(check: Use[CheckHealth]) -> ReadyOut:
 
 @router.get("/metrics", response_class=Response)
 @limiter.exempt
-async def metrics() -> Response:
-    return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
+async def metrics(count_jobs: Use[CountJobs]) -> Response:
+    return Response(exposition(*await count_jobs()), media_type=CONTENT_TYPE_LATEST)
 
 
 @start.get("/", include_in_schema=False)
 async def start_page(request: Request) -> RedirectResponse:
     return RedirectResponse(link(request, "/docs"))
-
-
-def _registry() -> CollectorRegistry:
-    """Of all workers, where there are several; the process that started them set up a folder for it."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return REGISTRY
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus-client has no types here
-    return registry

@@ -76,7 +76,7 @@ def write(*statements: str) -> list[str]:
 ROUTES: dict[str, tuple[Prepare, list[str], list[str]]] = {
     "GET /health/live": (to("/health/live"), [], []),
     "GET /health/ready": (to("/health/ready"), ["SELECT"], ["PING"]),
-    "GET /metrics": (to("/metrics"), [], []),
+    "GET /metrics": (to("/metrics"), ["SELECT pgqueuer_log, pgqueuer"], []),  # the jobs are counted anew each time
     # The version of the statistics has a row of its own: each write changes it, and an account hardly ever changes.
     "POST /auth/register": (registration, write("INSERT users", "INSERT usage", JOB), RATES),
     # The rates of the account can only be counted once the body is read.

@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from application.ports import Job, UnitOfWork
+from application.ports import Job, JobRecords, UnitOfWork
 from infrastructure.clock import utc_now
 from infrastructure.jobs import Jobs, Pace
 from infrastructure.memory.database import MemoryDatabase
+from infrastructure.memory.job_records import MemoryJobRecords
 from infrastructure.memory.jobs import MemoryJobStore
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
+from infrastructure.pgqueuer.records import PgqueuerJobTable
 from infrastructure.pgqueuer.worker import PgqueuerWorker
 from infrastructure.runner import JobRunner, JobStore
 from infrastructure.sql.engine import Engines, open_engines
+from infrastructure.sql.job_records import OwnJobTable, SqlJobRecords
 from infrastructure.sql.jobs import SqlJobQueue, SqlJobStore
 from infrastructure.sql.tables import jobs as jobs_table
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
@@ -40,6 +43,7 @@ class Service:
     """One database, the unit of work on it, and as many runners as a test starts."""
 
     work: UnitOfWork
+    records: JobRecords
     runner: Callable[[Jobs, Backoff], Run]
     stored: Callable[[], Awaitable[int]]
     buried: Callable[[], Awaitable[list[tuple[str, str]]]]
@@ -85,7 +89,8 @@ async def memory(_: pytest.FixtureRequest) -> AsyncIterator[Service]:
         return [(row.name, str(row.error)) for row in database.snapshot().jobs.values() if row.failed_at]
 
     work = MemoryUnitOfWork(database, on_jobs=enqueued.set)
-    yield Service(work, _runner(MemoryJobStore(database), enqueued), stored, buried)
+    runner = _runner(MemoryJobStore(database), enqueued)
+    yield Service(work, MemoryJobRecords(database), runner, stored, buried)
 
 
 @asynccontextmanager
@@ -101,7 +106,8 @@ async def sqlite(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
 
     work = SqlUnitOfWork(engines, SqlJobQueue, on_jobs=enqueued.set)
     runner = _runner(SqlJobStore(engines), enqueued)
-    yield Service(work, runner, lambda: _number(engines, select(func.count()).select_from(jobs_table)), buried)
+    records, count = SqlJobRecords(engines, OwnJobTable()), select(func.count()).select_from(jobs_table)
+    yield Service(work, records, runner, lambda: _number(engines, count), buried)
     await engines.aclose()
 
 
@@ -125,7 +131,8 @@ async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
             return [(name, error) for name, error in await conn.execute(query)]
 
     work = SqlUnitOfWork(engines, PgqueuerJobQueue, on_jobs=lambda: None)
-    yield Service(work, runner, lambda: _number(engines, text("SELECT count(*) FROM pgqueuer")), buried)
+    records, count = SqlJobRecords(engines, PgqueuerJobTable()), text("SELECT count(*) FROM pgqueuer")
+    yield Service(work, records, runner, lambda: _number(engines, count), buried)
     await engines.aclose()
 
 

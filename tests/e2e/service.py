@@ -32,12 +32,18 @@ class Service:
     """The program under test: `async with Service(cwd=tmp_path, env={...}) as service:` is ready inside the block."""
 
     def __init__(
-        self, *, cwd: Path = ROOT, env: Mapping[str, str] | None = None, command: Sequence[str | Path] = SERVE
+        self,
+        *,
+        cwd: Path = ROOT,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str | Path] = SERVE,
+        port_setting: str = "TASKWELL_PORT",
     ) -> None:
         self.url = ""
         self._cwd = cwd
         self.environment = clean_environment() | dict(env or {})
         self._command = command
+        self._port_setting = port_setting
         number, name = tempfile.mkstemp(prefix="taskwell-service-", suffix=".log")
         os.close(number)
         self._log_file = Path(name)
@@ -102,7 +108,7 @@ class Service:
             service = subprocess.Popen(
                 self._command,
                 cwd=self._cwd,
-                env=self.environment | {"TASKWELL_PORT": str(port)},
+                env=self.environment | {self._port_setting: str(port)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -35,6 +35,7 @@ def at_scale(folder: Path, database_url: str, redis_url: str) -> dict[str, str]:
         "TASKWELL_REDIS_URL": redis_url,
         "TASKWELL_STORAGE_URL": f"file:{folder / 'files'}",
         "TASKWELL_EXAMPLE_ROUTES": "true",
+        "TASKWELL_WORKER_PORT": "0",  # whichever is free
         **SECRET,
     }
 
