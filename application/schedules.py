@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from application.ports import Job
 from application.reminders import RemindOfDueTasks
+from application.upkeep import PurgeExpired
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,4 +25,7 @@ class Schedule:
         return self.every - (at - EPOCH) % self.every
 
 
-SCHEDULES = (Schedule(RemindOfDueTasks, every=timedelta(minutes=1)),)
+SCHEDULES = (
+    Schedule(RemindOfDueTasks, every=timedelta(minutes=1)),
+    Schedule(PurgeExpired, every=timedelta(days=1)),
+)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from application import accounts, files, health, notices, reminders, stats, tasks, uploads
+from application import accounts, files, health, notices, reminders, stats, tasks, upkeep, uploads
 from infrastructure.clock import utc_now
 from infrastructure.jobs import job_key
 from infrastructure.log_notifier import LogNotifier
@@ -208,3 +208,4 @@ class Container(containers.DeclarativeContainer):
         providers.Selector(settings.provided.cache, memory=providers.Object(None), redis=cache),
     )
     count_jobs = providers.Singleton(health.CountJobs, job_records, clock)
+    purge_expired = providers.Singleton(upkeep.PurgeExpired, job_records, clock)
