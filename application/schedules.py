@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from application.ports import Job
+from application.reconcile import ReconcileFiles
 from application.reminders import RemindOfDueTasks
+from application.upkeep import PurgeExpired
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,4 +26,8 @@ class Schedule:
         return self.every - (at - EPOCH) % self.every
 
 
-SCHEDULES = (Schedule(RemindOfDueTasks, every=timedelta(minutes=1)),)
+SCHEDULES = (
+    Schedule(RemindOfDueTasks, every=timedelta(minutes=1)),
+    Schedule(ReconcileFiles, every=timedelta(minutes=10)),
+    Schedule(PurgeExpired, every=timedelta(days=1)),
+)

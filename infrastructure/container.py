@@ -9,7 +9,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from application import accounts, files, health, notices, reconcile, reminders, stats, tasks, uploads
+from application import accounts, files, health, notices, reconcile, reminders, stats, tasks, upkeep, uploads
 from infrastructure.chronicle import LoggedChronicle
 from infrastructure.clock import utc_now
 from infrastructure.jobs import job_key
@@ -212,3 +212,4 @@ class Container(containers.DeclarativeContainer):
         providers.Selector(settings.provided.cache, memory=providers.Object(None), redis=cache),
     )
     count_jobs = providers.Singleton(health.CountJobs, job_records, clock)
+    purge_expired = providers.Singleton(upkeep.PurgeExpired, job_records, clock)

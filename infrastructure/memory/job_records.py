@@ -53,7 +53,7 @@ def _record(row: StoredJob) -> JobRecord:
         name=row.name,
         state="dead" if row.failed_at else "running" if running else "waiting",
         attempts=row.attempts,
-        priority=0,
+        priority=row.priority,
         enqueued_at=row.enqueued_at,
         due_at=row.due_at or row.enqueued_at,
         error=row.error,

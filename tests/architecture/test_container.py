@@ -49,6 +49,7 @@ JOB_NAMES = {
     "mail-task-created",
     "mail-task-completed",
     "mail-task-due",
+    "purge-expired",
     "reconcile-files",
     "remind-of-due-tasks",
     "remove-file-contents",
