@@ -22,7 +22,7 @@ from infrastructure.sql.job_records import SqlJobRecords
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
 from tests.conftest import NewDatabase
 from tests.e2e.service import Service, clean_environment
-from tests.e2e.started import TASKWELL, at_scale, migrate
+from tests.e2e.started import TASKWELL, at_scale, logged_in, migrate, started
 from tests.faults.proxy import Proxy
 from tests.smtp_server import STALL, mail_server
 
@@ -146,3 +146,16 @@ async def test_without_its_database_a_worker_is_not_ready_until_it_is_back(tmp_p
         code, _ = await service.stop()
         assert code == 0
     await proxy.cut()
+
+
+async def test_several_serving_processes_show_what_all_of_them_did(request: pytest.FixtureRequest) -> None:
+    async with (
+        started("scale", request, TASKWELL_WORKERS="2") as service,
+        httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=10) as client,
+    ):
+        for name in ("ada", "bob", "eve"):
+            await logged_in(client, name)
+        await becomes(lambda: service.log().count("job done"), 3)
+        for _ in range(8):  # whichever process is asked
+            metrics = (await client.get("/metrics", headers={"connection": "close"})).text
+            assert re.findall(r'^job_attempts_total\{kind="mail-welcome"\} (\S+)$', metrics, re.MULTILINE) == ["3.0"]
