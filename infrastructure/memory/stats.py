@@ -33,8 +33,9 @@ class MemoryStatsRepository:
 
     async def recount(self, owner: UserId) -> bool:
         miscounted = self._miscounted(owner)
-        self._state.tasks.update({task.id: task for task in miscounted})
         self._state.versions[owner] = await self.version(owner) + bool(miscounted)
+        for task in miscounted:
+            self._state.tasks[task.id] = task
         return bool(miscounted)
 
     def _miscounted(self, owner: UserId) -> list[Task]:
