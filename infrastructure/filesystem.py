@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 DRAFT = ".draft-"  # what stands before the name of an unfinished file
 TRIAL = re.compile(rf"{re.escape(DRAFT)}[0-9a-f]{{32}}")  # what `ping` writes
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 BATCH = 1024 * 1024  # in which is written, while the next is gathered
 THREADS = 8
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -94,12 +94,20 @@ class FilesystemStorage:
             await to_the_end(asyncio.gather(writing, return_exceptions=True))
 
     async def _pieces(self, file: "_Handle", start: int, stop: int | None) -> AsyncGenerator[bytes, None]:
-        while length := CHUNK if stop is None else min(CHUNK, stop - start):
-            piece = await to_the_end(self._call(os.pread, file.descriptor, length, start))
-            if not piece:
-                return
-            start += len(piece)
-            yield piece
+        """One piece is being read while the one before is on its way to the reader."""
+
+        def read() -> asyncio.Future[bytes]:
+            length = CHUNK if stop is None else min(CHUNK, stop - start)
+            return asyncio.ensure_future(self._call(os.pread, file.descriptor, length, start))
+
+        reading = read()
+        try:
+            while piece := await to_the_end(reading):
+                start += len(piece)
+                reading = read()
+                yield piece
+        finally:
+            await to_the_end(asyncio.gather(reading, return_exceptions=True))
 
     # What follows runs in a thread.
 

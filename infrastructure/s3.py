@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # these are nowhere at run time
 
 PART = 5 * 1024 * 1024  # the smallest that S3 takes
 PARTS_AT_ONCE = 2  # of one file, while the next is being filled: 15 MiB in memory
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 # What MinIO, Ceph and others answer; SeaweedFS has no words for it, so a full one is away.
 FULL = re.compile("507 Insufficient Storage|<Code>[A-Za-z]*(QuotaExceeded|StorageFull|InsufficientStorage)</Code>")
 TRIAL = ".trial"  # what `ping` writes; names of ours never begin so

@@ -9,7 +9,7 @@ from application.ports import Clock, StoredContent
 from domain.file import FileContentMissing, is_stored_name
 from infrastructure.clock import utc_now
 
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 
 
 class MemoryStorage:

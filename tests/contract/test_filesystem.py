@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -289,6 +291,55 @@ async def test_a_put_cancelled_in_the_middle_of_a_call_leaves_nothing(
     assert not ended_meanwhile
     assert not list(root.iterdir())
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def watch_for_a_close_during(patch: pytest.MonkeyPatch, function: str, inside: asyncio.Event) -> list[bool]:
+    """The second call of this function lasts until a descriptor is closed, or for a moment; was one closed?"""
+    loop, real, close = asyncio.get_running_loop(), getattr(os, function), os.close
+    calls, closed, seen = count(1), threading.Event(), list[bool]()
+
+    def slow(*args: object) -> object:
+        if next(calls) == 2:
+            loop.call_soon_threadsafe(inside.set)
+            seen.append(closed.wait(0.2))
+        return real(*args)
+
+    def closing(descriptor: int) -> None:
+        closed.set()
+        close(descriptor)
+
+    patch.setattr(os, function, slow)
+    patch.setattr(os, "close", closing)
+    return seen
+
+
+async def test_a_file_is_not_closed_while_it_is_written_to(disk: FilesystemStorage, root: Path) -> None:
+    inside = asyncio.Event()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield bytes(BATCH)
+        yield bytes(BATCH)
+        await inside.wait()
+        raise ConnectionResetError
+
+    await disk.ping()
+    with pytest.MonkeyPatch.context() as patch:
+        closed = watch_for_a_close_during(patch, "write", inside)
+        with pytest.raises(ConnectionResetError):
+            await disk.put("a", source())
+    assert closed == [False]  # or the descriptor could be another file's by the time of the write
+    assert not list(root.iterdir())
+
+
+async def test_a_file_is_not_closed_while_it_is_read(disk: FilesystemStorage) -> None:
+    await disk.put("a", some(LONG))
+    inside = asyncio.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        closed = watch_for_a_close_during(patch, "pread", inside)
+        async with disk.read("a") as chunks:
+            await anext(chunks)
+            await inside.wait()
+    assert closed == [False]
 
 
 async def test_the_event_loop_goes_on_while_the_disk_is_slow(
