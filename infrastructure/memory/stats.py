@@ -33,9 +33,8 @@ class MemoryStatsRepository:
 
     async def recount(self, owner: UserId) -> bool:
         miscounted = self._miscounted(owner)
-        self._state.versions[owner] = await self.version(owner) + bool(miscounted)
-        for task in miscounted:
-            self._state.tasks[task.id] = task
+        self._state.versions[owner] = await self.version(owner) + bool(miscounted)  # a write: a read refuses it
+        self._state.tasks.update({task.id: task for task in miscounted})
         return bool(miscounted)
 
     def _miscounted(self, owner: UserId) -> list[Task]:

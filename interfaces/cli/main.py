@@ -72,7 +72,7 @@ def reconcile(
         refuse("there is nothing to reconcile: what is in memory is gone with its process")
     if settings.database == "sqlite" and not settings.lock_file.with_suffix("").exists():
         refuse("there is no database yet: `taskwell serve` makes it")
-    with told():  # it may run beside the service: see docs/adr/0009-the-reconciler.md
+    with told():  # it may run beside the service: see docs/adr/0011-the-reconciler-asks-before-it-takes.md
         findings = asyncio.run(run(settings, fix=fix))
     typer.echo(as_json(findings) if json_ else as_text(findings))
     raise typer.Exit(1 if findings.left else 0)

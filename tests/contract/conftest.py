@@ -63,7 +63,7 @@ async def engines(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
     empty: NewDatabase = file if request.param == "sqlite" else request.getfixturevalue("new_postgres_database")
     async with empty() as url:
-        engines = open_engines(url, pool_size=2)
+        engines = open_engines(url, pool_size=3)
         await upgrade(engines.write)
         yield engines
         await engines.aclose()

@@ -1,5 +1,6 @@
 """The counters of the statistics on databases: what a change by hand does to them, and what mends it."""
 
+import asyncio
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -7,10 +8,11 @@ from sqlalchemy import text
 
 from application.ports import UnitOfWork
 from domain.stats import Day, TaskStats
+from domain.upload import Upload
 from domain.user import UserId
 from infrastructure.sql.engine import Engines
 from infrastructure.sql.usage import COUNTERS
-from tests.examples import MINUTE, NOON, stored_file, stored_task, stored_user
+from tests.examples import MINUTE, NOON, a_file, stored_file, stored_task, stored_user
 
 
 @pytest.fixture
@@ -101,3 +103,38 @@ async def test_a_recount_of_a_tasks_files_moves_its_version(engines: Engines, wo
         task = await tx.tasks.get(task_id, owner=busy)
     assert (task.file_count, task.version) == (3, version + 1)
     assert await versions(work, (busy,)) == [before[0] + 1]
+
+
+async def test_a_recount_waits_for_whoever_is_writing(engines: Engines, work: UnitOfWork) -> None:
+    """Else it would count the files from before, and take that for the number after."""
+    owner = await stored_user(work)
+    task = await stored_task(work, owner)
+    async with engines.write.begin() as conn:
+        await conn.execute(text("UPDATE tasks SET file_count = 7"))
+
+    async def recount() -> bool:
+        async with work.write() as tx:
+            return await tx.stats.recount(owner.id)
+
+    async with work.write() as tx:
+        file = a_file(task)
+        await tx.uploads.begin(Upload(file.stored_name, owner.id, 10, NOON), quota=10)
+        await tx.files.add(file, quota=10)
+        recounting = asyncio.create_task(recount())
+        await until_somebody_waits(engines)
+    assert await recounting
+    assert await audited(work) == [(owner.id, True)]
+    async with work.read() as tx:
+        assert (await tx.tasks.get(task.id, owner=owner.id)).file_count == 1
+
+
+async def until_somebody_waits(engines: Engines) -> None:
+    """For a lock of PostgreSQL; on SQLite there is one connection to wait for."""
+    if engines.write.dialect.name != "postgresql":
+        return
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10), engines.read.connect() as conn:
+        while not (await conn.execute(waiting)).scalar_one():  # noqa: ASYNC110  a database sets no event
+            await asyncio.sleep(0.01)
