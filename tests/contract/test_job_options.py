@@ -132,6 +132,6 @@ async def test_postgres_a_slot_that_a_failure_frees_is_used_at_once_too(request:
         async with service.work.write() as tx:
             for _ in range(5 * SLOTS):
                 await tx.jobs.enqueue(Fail, "x")
-        async with service.running(fail, poll=NEVER):
+        async with service.running(fail, poll=NEVER, backoff=lambda _: timedelta(seconds=0.05)):
             await service.becomes(service.buried, [("fail", "OSError")] * 5 * SLOTS)
     assert len(fail.calls) == 5 * SLOTS * MAX_DELIVERIES
