@@ -46,7 +46,8 @@ class Clock(Protocol):
 class Job(Protocol[P]):
     """A use case that can be called later. Its arguments go through JSON: numbers, texts, lists of them.
 
-    It may be called again when its process died in the middle, so it has to be repeatable.
+    It may be called again when its process died in the middle, so it has to be repeatable. Jobs of one name wait for
+    each other when too many of them run, and never for jobs of another name.
     """
 
     job_name: ClassVar[str]  # permanent: jobs that are already stored know it by this name
@@ -60,9 +61,10 @@ class JobQueue(Protocol):
         ...
 
     def configure(self, *, delay: timedelta = timedelta(), unique: str | None = None, priority: int = 0) -> "JobQueue":
-        """A queue whose jobs start after `delay`, and of those that are due the higher `priority` first.
+        """This queue for jobs that are due after `delay`, and of those that are due the higher `priority` first.
 
-        With `unique`, enqueueing does nothing while a job with the same text waits or runs, whatever its kind.
+        With `unique`, enqueueing does nothing while a job with the same text waits or runs, whatever its kind; a dead
+        one has given it up.
         """
         ...
 

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -52,7 +53,7 @@ class JobRunner:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and what then runs has ended. Cancelling this cancels what runs and puts it back."""
         deliver = Deliveries(self._jobs, backoff=self._backoff)
-        await work_until(stop, lambda stopping: self._work(deliver, stopping), deliver)
+        await work_until(stop, partial(self._work, deliver), deliver)
 
     async def _work(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
         running: set[asyncio.Task[None]] = set()

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -57,7 +58,7 @@ class PgqueuerWorker:
         """Work until `stop` is set and what then runs has ended. Cancelling this cancels what runs and puts it back."""
         deliver = Deliveries(self._jobs, backoff=self._pace.backoff)
         # Cancelling pgqueuer itself would delete the jobs that run.
-        await work_until(stop, lambda stopping: self._work(deliver, stopping), deliver)
+        await work_until(stop, partial(self._work, deliver), deliver)
 
     async def _work(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
         while not stopping.is_set():

@@ -16,6 +16,8 @@ EXAMPLES = {
     "TASKWELL_LIMIT_EXPORT",
     "infrastructure/webhook.py",
     "tests/contract/test_webhook.py",
+    "application/repeats.py",
+    "tests/contract/test_repeats.py",
     "TASKWELL_CHAT_WEBHOOK",
 }
 FOLDERS = "interfaces|application|domain|infrastructure|tests|docs|benchmarks"

@@ -90,17 +90,19 @@ class Service:
 
     work: UnitOfWork
     records: JobRecords
-    runner: Callable[[Jobs, Backoff], Run]
+    runner: Callable[[Jobs, Pace], Run]
     stored: Callable[[], Awaitable[int]]
     buried: Callable[[], Awaitable[list[tuple[str, str]]]]
 
     @asynccontextmanager
-    async def running(self, *jobs: Job[...], backoff: Backoff = quick) -> AsyncIterator[asyncio.Task[None]]:
+    async def running(
+        self, *jobs: Job[...], backoff: Backoff = quick, poll: timedelta = POLL
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """A runner at work, as a task; stopped at the end."""
         stop = asyncio.Event()
 
         async def run() -> None:
-            await self.runner({job.job_name: job for job in jobs}, backoff)(stop)
+            await self.runner({job.job_name: job for job in jobs}, Pace(poll, backoff))(stop)
 
         task = asyncio.create_task(run())
         try:
@@ -120,8 +122,8 @@ class Service:
                 await asyncio.sleep(0.01)
 
 
-def _runner(store: JobStore, enqueued: asyncio.Event) -> Callable[[Jobs, Backoff], Run]:
-    return lambda jobs, backoff: JobRunner(store, jobs, clock=utc_now, enqueued=enqueued, pace=Pace(POLL, backoff)).run
+def _runner(store: JobStore, enqueued: asyncio.Event) -> Callable[[Jobs, Pace], Run]:
+    return lambda jobs, pace: JobRunner(store, jobs, clock=utc_now, enqueued=enqueued, pace=pace).run
 
 
 @asynccontextmanager
@@ -164,9 +166,9 @@ async def postgres(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
     async with engines.write.begin() as conn:
         await conn.execute(text("TRUNCATE pgqueuer, pgqueuer_log"))
 
-    def runner(jobs: Jobs, backoff: Backoff) -> Run:
+    def runner(jobs: Jobs, pace: Pace) -> Run:
         unknown_after, lease = timedelta(milliseconds=50), timedelta(seconds=5)
-        return PgqueuerWorker(url, jobs, lease=lease, unknown_after=unknown_after, pace=Pace(POLL, backoff)).run
+        return PgqueuerWorker(url, jobs, lease=lease, unknown_after=unknown_after, pace=pace).run
 
     async def buried() -> list[tuple[str, str]]:
         query = text(

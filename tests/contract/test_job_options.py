@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from infrastructure.jobs import SLOTS
-from tests.contract.job_services import SOON, Fail, Service, Tell, Wait
+from infrastructure.jobs import MAX_DELIVERIES, SLOTS
+from tests.contract.job_services import SOON, Fail, Service, Tell, Wait, postgres
+
+NEVER = timedelta(hours=1)
 
 
 async def enqueue_unique(service: Service, number: int, *, key: str = "key") -> None:
@@ -111,3 +113,25 @@ async def test_a_kind_that_is_stuck_has_its_slots_and_delays_no_other(service: S
         wait.may_end.set()
         await service.becomes(service.stored, 0)
     assert wait.calls == wait.ended == SLOTS + 120
+
+
+async def test_a_slot_that_is_free_again_is_used_at_once(service: Service) -> None:
+    tell = Tell()
+    async with service.work.write() as tx:
+        for number in range(5 * SLOTS):
+            await tx.jobs.enqueue(Tell, number)
+    async with service.running(tell, poll=NEVER):
+        await service.becomes(service.stored, 0)
+    assert tell.told.qsize() == 5 * SLOTS
+
+
+async def test_postgres_a_slot_that_a_failure_frees_is_used_at_once_too(request: pytest.FixtureRequest) -> None:
+    """Of a failure no other worker is notified, and this one has to notice when its next attempt is due."""
+    fail = Fail(times=999)
+    async with postgres(request) as service:
+        async with service.work.write() as tx:
+            for _ in range(5 * SLOTS):
+                await tx.jobs.enqueue(Fail, "x")
+        async with service.running(fail, poll=NEVER, backoff=lambda _: timedelta(seconds=0.05)):
+            await service.becomes(service.buried, [("fail", "OSError")] * 5 * SLOTS)
+    assert len(fail.calls) == 5 * SLOTS * MAX_DELIVERIES
