@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from application.ports import Cache, Clock, FileStorage, JobDepth, JobRecords, UnitOfWork
+from application.jobs import JobDepth, JobRecords
+from application.ports import Cache, Clock, FileStorage, UnitOfWork
 from domain.errors import Unavailable
 
 PATIENCE_SECONDS = 0.7  # a part that hangs is away; the answer itself has to come within a second

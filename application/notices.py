@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from application.jobs import JobKey
 from application.mail_texts import TASK_COMPLETED, TASK_CREATED, TASK_DUE, WELCOME, MailText
-from application.ports import Clock, JobKey, Notifier, UnitOfWork
+from application.ports import Clock, Notifier, UnitOfWork
 from domain.task import TaskId, TaskNotFound
 from domain.user import NotAuthenticated, UserId
 

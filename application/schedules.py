@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from application.ports import Job
+from application.jobs import Job
 from application.reconcile import ReconcileFiles
 from application.reminders import RemindOfDueTasks
 from application.upkeep import PurgeExpired

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from application.ports import Clock, JobRecords
+from application.jobs import JobRecords
+from application.ports import Clock
 
 JOB_LOG_KEPT = timedelta(days=7)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Never, ParamSpec, TypeAlias
 
-from application.ports import Job
+from application.jobs import Job
 from infrastructure.clock import utc_now
 from infrastructure.jobs import pack
 

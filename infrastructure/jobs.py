@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import structlog
 
-from application.ports import Job
+from application.jobs import Job
 from infrastructure.metrics import JOB_ATTEMPTS, JOB_FAILURES, JOB_SECONDS
 
 MAX_DELIVERIES = 5

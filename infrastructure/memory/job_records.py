@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from application.ports import JobDepth, JobRecord, JobState
+from application.jobs import JobDepth, JobRecord, JobState
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.jobs import StoredJob
 

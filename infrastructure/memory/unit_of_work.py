@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from application.ports import JobQueue
+from application.jobs import JobQueue
 from infrastructure.enqueued import EnqueuedJobs, refuse
 from infrastructure.memory.database import MemoryDatabase, MemoryState
 from infrastructure.memory.files import MemoryFileRepository

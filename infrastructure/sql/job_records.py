@@ -7,7 +7,7 @@ from typing import Protocol
 from sqlalchemy import FromClause, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from application.ports import JobDepth, JobRecord, JobState
+from application.jobs import JobDepth, JobRecord, JobState
 from infrastructure.sql.away import away
 from infrastructure.sql.engine import Engines
 from infrastructure.sql.tables import jobs

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from application.ports import JobQueue
+from application.jobs import JobQueue
 from infrastructure.enqueued import Add, EnqueuedJobs, refuse
 from infrastructure.sql.away import away
 from infrastructure.sql.engine import Engines

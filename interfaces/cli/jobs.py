@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from application.ports import JobRecord, JobRecords, JobState
+from application.jobs import JobRecord, JobRecords, JobState
 from interfaces.cli.told import read_settings, refuse, say, show_table, told
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from application.ports import JobDepth
+from application.jobs import JobDepth
 
 
 def exposition(depths: Sequence[JobDepth], now: datetime) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 
 from application import health
 from application.health import CountJobs
-from application.ports import DatabaseAway, JobDepth
+from application.jobs import JobDepth
+from application.ports import DatabaseAway
 from infrastructure.jobs import Again, Deliveries, Delivery, pack
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.job_records import MemoryJobRecords

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import func, select, text
 
-from application.ports import Job, JobRecords, UnitOfWork
+from application.jobs import Job, JobRecords
+from application.ports import UnitOfWork
 from infrastructure.clock import utc_now
 from infrastructure.jobs import Jobs, Pace
 from infrastructure.memory.database import MemoryDatabase

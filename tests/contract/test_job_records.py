@@ -10,7 +10,8 @@ from typing import ClassVar
 import pytest
 from sqlalchemy import text
 
-from application.ports import DatabaseAway, JobDepth, JobRecord, JobRecords
+from application.jobs import JobDepth, JobRecord, JobRecords
+from application.ports import DatabaseAway
 from infrastructure.clock import utc_now
 from infrastructure.jobs import MAX_DELIVERIES
 from infrastructure.pgqueuer.records import PgqueuerJobTable
