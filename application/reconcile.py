@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from math import inf
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -91,11 +92,10 @@ class ReconcileFiles:
         long_ago = self.clock() - self.min_age
         # First of all: what no upload and no record knows from here on will never be recorded.
         abandoned = await self._abandon(long_ago, fix=fix)
-        may_mend: Mapping[Wrong, float] = dict.fromkeys(Wrong, inf) if fix and insist else {}
-        findings = await _Comparison(self.work, self.storage, self.chronicle, long_ago, looked, may_mend).run()
+        compare = partial(_Comparison, self.work, self.storage, self.chronicle, long_ago, looked)
+        findings = await compare(dict.fromkeys(Wrong, inf) if fix and insist else {}).run()
         if fix and not insist and findings.left:
-            may_mend = _believed(findings)
-            findings = await _Comparison(self.work, self.storage, self.chronicle, long_ago, looked, may_mend).run()
+            findings = await compare(_believed(findings)).run()
         findings.wrong[Wrong.ABANDONED] = Found(abandoned, mended=abandoned if fix else 0)
         await self._recount(findings.wrong[Wrong.MISCOUNTED], fix=fix)
         if fix:

@@ -39,7 +39,7 @@ def as_json(findings: Findings) -> str:
 
 
 def as_text(findings: Findings) -> str:
-    lines = [f"{findings.records} files are recorded, {findings.contents} are in the storage."]
+    lines = [f"Recorded files: {findings.records}. In the storage: {findings.contents}."]
     for kind, found in findings.wrong.items():
         if found.total:
             lines.append(f"{WORDS[kind]}: {found.total}{', mended' if not found.left else ''}")

@@ -97,7 +97,7 @@ def test_without_a_service_it_tells_what_it_found(tmp_path: Path) -> None:
     assert "Bytes without a record: 1, mended\n" in mended.stdout
     again = reconcile(env, cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout == "0 files are recorded, 0 are in the storage.\nNothing is wrong.\n"
+    assert again.stdout == "Recorded files: 0. In the storage: 0.\nNothing is wrong.\n"
 
 
 def test_wrong_usage_and_what_can_not_be_reached_have_codes_of_their_own(tmp_path: Path) -> None:
