@@ -68,8 +68,7 @@ class Service:
             yield
         finally:
             stop.set()
-            running.cancel()
-            await asyncio.wait({running})
+            await asyncio.wait_for(running, SOON)
 
     async def enqueue_mails(self) -> None:
         user: User = await stored_user(self.work)
