@@ -17,16 +17,25 @@ async def enqueue_unique(service: Service, number: int, *, key: str = "key") -> 
         await tx.jobs.configure(unique=key).enqueue(Tell, number)
 
 
-async def test_a_delayed_job_starts_when_it_is_due_and_holds_up_no_other(service: Service) -> None:
+async def test_a_delayed_job_starts_when_it_is_due_and_not_before(service: Service) -> None:
     tell, delay = Tell(), timedelta(seconds=0.3)
     async with service.running(tell):
         began = time.monotonic()
         async with service.work.write() as tx:
             await tx.jobs.configure(delay=delay).enqueue(Tell, 1)
-            await tx.jobs.enqueue(Tell, 2)
-        assert await tell.next() == (2, (), False)
         assert await tell.next() == (1, (), False)
     assert time.monotonic() - began >= delay.total_seconds()
+
+
+async def test_a_delayed_job_holds_up_no_other(service: Service) -> None:
+    tell = Tell()
+    async with service.running(tell):
+        async with service.work.write() as tx:
+            await tx.jobs.configure(delay=timedelta(hours=1), priority=1).enqueue(Tell, 1)
+            await tx.jobs.enqueue(Tell, 2)
+        assert await tell.next() == (2, (), False)
+        await service.becomes(service.stored, 1)
+    assert tell.told.empty()
 
 
 async def test_of_jobs_with_one_key_only_the_first_is_enqueued(service: Service) -> None:

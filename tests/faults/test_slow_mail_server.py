@@ -32,7 +32,7 @@ from tests.ports import free_port
 from tests.smtp_server import STALL, MailServer, mail_server
 
 SOON = 60
-AT_ONCE = 1.0  # seconds; it takes some milliseconds, and a mail that stalls ten seconds
+AT_ONCE = 3.0  # seconds; it takes some milliseconds, and a mail that stalls ten seconds
 MAILS, KINDS = 201, 3
 PACE = Pace(timedelta(seconds=1), lambda _: timedelta(milliseconds=50))
 
@@ -68,8 +68,7 @@ class Service:
             yield
         finally:
             stop.set()
-            running.cancel()
-            await asyncio.wait({running})
+            await asyncio.wait_for(running, SOON)
 
     async def enqueue_mails(self) -> None:
         user: User = await stored_user(self.work)
