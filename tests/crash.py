@@ -122,7 +122,11 @@ def _waiting_jobs(database: Path) -> int:
 
 def _reconcile(folder: Path, environment: dict[str, str]) -> None:
     command = [*TASKWELL, "files", "reconcile", "--fix"]
-    subprocess.run(command, cwd=folder, env=clean_environment() | environment, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=folder, env=clean_environment() | environment, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"reconciling failed:\n{done.stdout}{done.stderr}")
 
 
 async def _audit(service: Service, files: Path, writers: Sequence[Writer], mails: MailServer, kills: int) -> Tally:

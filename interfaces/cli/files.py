@@ -1,15 +1,18 @@
 """`taskwell files`: compares what is stored with what is recorded."""
 
+import asyncio
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from application.reconcile import Findings, Wrong
-from infrastructure.container import Container
-from infrastructure.lifecycle import closing
-from infrastructure.settings import Settings
+from interfaces.cli.told import read_settings, refuse, told
+
+if TYPE_CHECKING:
+    from infrastructure.container import Container
 
 EXAMPLES = 10
 WORDS = {
@@ -20,9 +23,35 @@ WORDS = {
     Wrong.MISCOUNTED: "Users with wrong counts",
 }
 
+group = typer.Typer(no_args_is_help=True, help="Look after the stored files.")
 
-async def reconcile(settings: Settings, *, fix: bool) -> Findings:
-    container = Container(settings=settings)
+
+@group.callback()
+def files() -> None:
+    """With it, the one command of this group has to be named."""
+
+
+@group.command(help="Compare stored bytes, records and counts. Exit 1 when something is wrong and left as it is.")
+def reconcile(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend it; without this, nothing is changed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, and nothing else.")] = False,
+) -> None:
+    from infrastructure.container import Container  # noqa: PLC0415 # other commands need none of it
+
+    settings = read_settings()
+    if "memory" in (settings.database, settings.storage):
+        refuse("there is nothing to reconcile: what is in memory is gone with its process")
+    if settings.database == "sqlite" and not settings.sqlite_file.exists():
+        refuse("there is no database yet: `taskwell serve` makes it")
+    with told():  # it may run beside the service: see docs/adr/0011-the-reconciler-asks-before-it-takes.md
+        findings = asyncio.run(_reconcile(Container(settings=settings), fix=fix))
+    typer.echo(_json(findings) if as_json else _text(findings))
+    raise typer.Exit(1 if findings.left else 0)
+
+
+async def _reconcile(container: "Container", *, fix: bool) -> Findings:
+    from infrastructure.lifecycle import closing, schema  # noqa: PLC0415 # likewise
+
     bar = typer.progressbar(length=1, label="Files", file=sys.stderr, hidden=not sys.stderr.isatty())
 
     def looked(at: int, of: int) -> None:
@@ -30,15 +59,17 @@ async def reconcile(settings: Settings, *, fix: bool) -> Findings:
         bar.update(at - bar.pos)
 
     async with closing(container):
+        if await schema(container) != "current":
+            refuse("the database is not at the schema of this version: run `taskwell migrate`")
         with bar:
             return await container.reconcile_files()(fix=fix, insist=fix, looked=looked)
 
 
-def as_json(findings: Findings) -> str:
+def _json(findings: Findings) -> str:
     return json.dumps(asdict(findings) | {"left": findings.left}, indent=2)
 
 
-def as_text(findings: Findings) -> str:
+def _text(findings: Findings) -> str:
     lines = [f"Recorded files: {findings.records}. In the storage: {findings.contents}."]
     for kind, found in findings.wrong.items():
         if found.total:

@@ -2,16 +2,16 @@
 
 import asyncio
 import json
-from typing import Annotated
 
 import typer
 
 from infrastructure.settings import Settings
-from interfaces.cli import doctor, jobs
+from interfaces.cli import doctor, files, jobs
 from interfaces.cli.told import read_settings, refuse, told
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 cli.add_typer(jobs.group, name="jobs")
+cli.add_typer(files.group, name="files")
 cli.command(help="Examine every configured part: what is wrong, and how to mend it.")(doctor.doctor)
 
 
@@ -52,30 +52,6 @@ def migrate() -> None:
     with told(), owning(settings):
         asyncio.run(upgrade(settings))
     typer.echo("The database is at the schema of this version.")
-
-
-files = typer.Typer(no_args_is_help=True, help="Look after the stored files.")
-cli.add_typer(files, name="files")
-
-
-@files.command(help="Compare stored bytes, records and counts. Exit 1 when something is wrong and left as it is.")
-def reconcile(
-    *,
-    fix: Annotated[bool, typer.Option("--fix", help="Mend it; without this, nothing is changed.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    from interfaces.cli.files import as_json, as_text  # noqa: PLC0415 # likewise
-    from interfaces.cli.files import reconcile as run  # noqa: PLC0415 # likewise
-
-    settings = read_settings()
-    if settings.database == "memory" or settings.storage == "memory":
-        refuse("there is nothing to reconcile: what is in memory is gone with its process")
-    if settings.database == "sqlite" and not settings.lock_file.with_suffix("").exists():
-        refuse("there is no database yet: `taskwell serve` makes it")
-    with told():  # it may run beside the service: see docs/adr/0011-the-reconciler-asks-before-it-takes.md
-        findings = asyncio.run(run(settings, fix=fix))
-    typer.echo(as_json(findings) if json_ else as_text(findings))
-    raise typer.Exit(1 if findings.left else 0)
 
 
 @cli.command(help="Print the OpenAPI document.")
