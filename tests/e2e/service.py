@@ -93,6 +93,10 @@ class Service:
             process.communicate()
         self._processes = []
 
+    @property
+    def pid(self) -> int:
+        return self._processes[0].pid
+
     def log(self) -> str:
         """What it wrote so far, over all starts."""
         return self._log_file.read_text(errors="replace") if self._log_file.exists() else self._log_at_end

@@ -1,13 +1,17 @@
 """A client that writes without a pause and keeps a ledger of what it was promised, for an audit of what is there."""
 
+import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import httpx2
+
+from tests.e2e.service import Service
+from tests.e2e.started import logged_in
 
 Fact: TypeAlias = tuple[str, ...]  # ("task", title), ("done", title) or ("file", title, sha256)
 MULTIPART = {"content-type": "multipart/form-data; boundary=b"}
@@ -20,7 +24,6 @@ class Ledger:
 
     facts: dict[Fact, set[bool]] = field(default_factory=dict)
     mails: set[str] = field(default_factory=set)  # the subjects of those that are owed
-    unanswered: set[str] = field(default_factory=set)  # contents whose upload was cut off: their bytes may be left over
 
     def sure(self, kind: str) -> list[Fact]:
         """The facts of this kind that hold beyond doubt, in order of time."""
@@ -121,9 +124,7 @@ class Writer:
         content = uuid4().hex.encode() * random.choice([1, 100, 20_000])
         file = ("file", task[1], sha256(content).hexdigest())
         self.ledger.facts[file] = {True, False}
-        self.ledger.unanswered.add(file[2])
         answer = await client.post(f"/tasks/{self._ids[task]}/files", content=PART % content, headers=MULTIPART)
-        self.ledger.unanswered.discard(file[2])
         self._ids[file] = answer.raise_for_status().json()["id"]
         self.ledger.facts[file] = {True}
 
@@ -147,3 +148,16 @@ async def _tasks(client: httpx2.AsyncClient) -> AsyncIterator[dict[str, Any]]:
         if page["next_cursor"] is None:
             return
         cursor = {"cursor": page["next_cursor"]}
+
+
+async def new_writer(service: Service, name: str) -> Writer:
+    async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as client:
+        await logged_in(client, name)
+        return Writer({"authorization": client.headers["authorization"]})
+
+
+async def until_acknowledged(writers: Sequence[Writer], number: int) -> None:
+    """So many writes of them all together."""
+    async with asyncio.timeout(60):
+        while sum(writer.acknowledged for writer in writers) < number:  # noqa: ASYNC110  requests set no event
+            await asyncio.sleep(0.01)

@@ -90,7 +90,6 @@ async def test_a_wish_for_another_protocol_is_ignored_with_its_body(service: Ser
 
 def _memory(service: Service) -> int:
     """Resident bytes of the process."""
-    pid = service._processes[0].pid  # noqa: SLF001 # the test looks at it from outside
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{service.pid}/status").read_text())
     assert found
     return int(found[1]) * 1024

@@ -18,7 +18,7 @@ SOON = 30
 async def test_processes_end_with_the_one_that_started_them(request: pytest.FixtureRequest) -> None:
     """Otherwise they would hold the port for ever, and no new start could have it."""
     async with started("scale", request, TASKWELL_WORKERS="2") as service:
-        os.kill(service._processes[0].pid, signal.SIGKILL)  # noqa: SLF001 # only this one: `kill` ends the whole group
+        os.kill(service.pid, signal.SIGKILL)  # only this one: `kill` ends the whole group
         async with asyncio.timeout(SOON):
             while _accepts(service):  # noqa: ASYNC110  another process sets no event
                 await asyncio.sleep(0.05)
