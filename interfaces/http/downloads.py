@@ -1,11 +1,9 @@
 """The bytes of a file as an answer: whole or one range, as an attachment that no browser opens in our name."""
 
-import asyncio
 import re
 from urllib.parse import quote
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
@@ -50,9 +48,6 @@ def attachment(filename: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe=ATTR_CHARS)}"
 
 
-STALLED_SECONDS = 60.0
-
-
 class Content(Response):
     """Streams a part of a file. It is opened before anything is sent, so that what goes wrong is still an answer."""
 
@@ -71,15 +66,7 @@ class Content(Response):
         async with self._opened.read(self._span.start, self._span.stop) as chunks:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             async for chunk in chunks:
-                await self._send_in_time(send, chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 if await self._request.is_disconnected():  # the server swallows what is sent to nobody
                     return
         await send({"type": "http.response.body", "body": b""})
-
-    async def _send_in_time(self, send: Send, chunk: bytes) -> None:
-        """Raise `ClientDisconnect` if the client takes nothing for too long: it would keep the file open for ever."""
-        try:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except TimeoutError:
-            raise ClientDisconnect from None

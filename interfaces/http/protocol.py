@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1, with heads of bounded size and time, and deaf to wishes for another protocol."""
+"""uvicorn's HTTP/1.1, with heads of bounded size and time, without stalled readers, and deaf to other protocols."""
 
 import asyncio
 import sys
@@ -14,6 +14,7 @@ from interfaces.http.problems import HEADERS_TOO_LARGE, ProblemResponse
 
 HEAD_BYTES = 2 * HEADER_BYTES  # a head that is complete by then is still answered by the application
 HEAD_SECONDS = 10.0
+STALLED_SECONDS = 60.0  # how long a reader may take nothing of an answer
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -25,6 +26,7 @@ class BoundedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None  # set while a head is awaited
+        self._stalled: asyncio.TimerHandle | None = None  # set while the client takes less than is sent
         self._head_bytes = 0
         self._received = b""
         self._wants_upgrade = False
@@ -37,7 +39,19 @@ class BoundedHttp(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._have_head()
+        self._goes_on()
         super().connection_lost(exc)
+
+    @override
+    def pause_writing(self) -> None:
+        """Give up a client that takes nothing for too long: it would hold its file and this connection for ever."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    @override
+    def resume_writing(self) -> None:
+        self._goes_on()
+        super().resume_writing()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -87,6 +101,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self._deadline:
             self._deadline.cancel()
             self._deadline = None
+
+    def _goes_on(self) -> None:
+        if self._stalled:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _refuse(self) -> None:
         """Say so and close. An answer that is still being sent has precedence."""

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,8 +15,8 @@ from sqlalchemy import text
 from application.reconcile import Wrong
 from infrastructure.sql.engine import Engines, open_engines
 from tests.e2e.service import Service
-from tests.e2e.started import TASKWELL, started
-from tests.faults.audit import Findings, audit, jobs_in
+from tests.e2e.started import mended, started
+from tests.faults.audit import audit, jobs_in
 from tests.faults.ledger import Fact, Ledger, Writer, new_writer, until_acknowledged
 
 KILLS = 3
@@ -25,15 +24,14 @@ WRITERS = 4
 AT_ONCE = 8  # jobs that one process may have under way when it is killed
 TAKEN_OVER_SECONDS = 30  # GUARANTEES 4
 WRITES_BEFORE_A_KILL = 20
-MIN_AGE_SECONDS = 1
+MIN_AGE_SECONDS = 1  # of what `mended` mends
 
 
 @pytest.mark.parametrize("kind", ["embedded", "scale"])
 async def test_what_was_acknowledged_survives_kills_and_nothing_else_does(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    soon = {"TASKWELL_LOG_FORMAT": "json", "TASKWELL_RECONCILE_MIN_AGE_SECONDS": str(MIN_AGE_SECONDS)}
-    async with started(kind, request, **soon) as service, _engines(service) as engines:
+    async with started(kind, request, TASKWELL_LOG_FORMAT="json") as service, _engines(service) as engines:
         writers = [await new_writer(service, f"writer{number}") for number in range(WRITERS)]
         for _ in range(KILLS):
             await _write_until_killed(service, writers)
@@ -44,7 +42,8 @@ async def test_what_was_acknowledged_survives_kills_and_nothing_else_does(
         found = await audit(engines, tmp_path / "files")
         assert replace(found, stray=[], reserved=[]).wrong() == {}  # the rest is for the reconciler
         await asyncio.sleep(MIN_AGE_SECONDS)
-        _reconcile(tmp_path, service, found)
+        expected = {Wrong.STRAY: len(found.stray), Wrong.ABANDONED: len(found.reserved)}
+        assert mended(service) == {kind: number for kind, number in expected.items() if number}
         assert (await audit(engines, tmp_path / "files")).wrong() == {}
         for writer in writers:
             facts = await writer.found(service.url)
@@ -64,14 +63,6 @@ async def _write_until_killed(service: Service, writers: Sequence[Writer]) -> No
     assert not any(task.done() for task in writing), service.log()
     service.kill()
     await asyncio.gather(*writing)
-
-
-def _reconcile(folder: Path, service: Service, found: Findings) -> None:
-    command = [*TASKWELL, "files", "reconcile", "--fix", "--json"]
-    ended = subprocess.run(command, cwd=folder, env=service.environment, capture_output=True, check=True)
-    mended = {kind: wrong["mended"] for kind, wrong in json.loads(ended.stdout)["wrong"].items() if wrong["total"]}
-    expected = {Wrong.STRAY: len(found.stray), Wrong.ABANDONED: len(found.reserved)}
-    assert mended == {kind: number for kind, number in expected.items() if number}
 
 
 async def _check_statistics(service: Service, writer: Writer, facts: set[Fact]) -> None:
