@@ -21,9 +21,10 @@ from typing import Any
 import structlog
 
 import infrastructure.filesystem
+from application.files import RemoveFileContents
 from application.uploads import IncomingFile
 from infrastructure.container import Container, use_cases
-from infrastructure.lifecycle import closing, owning, run_jobs
+from infrastructure.lifecycle import closing, owning
 from infrastructure.settings import Settings
 
 LET_TRACE, ANYBODY = 0x59616D61, ctypes.c_ulong(-1)  # prctl(2): strace is not our parent, which Yama would ask for
@@ -90,7 +91,8 @@ async def live(order: Order, countdown: Countdown | None) -> None:
     container, stop = Container(settings=Settings()), asyncio.Event()
     async with closing(container):
         with owning(container.settings()):
-            jobs = asyncio.create_task(run_jobs(container, stop))
+            # Without schedules: each life has to make the same calls.
+            jobs = asyncio.create_task(container.job_runner().run(stop))
             await obey(order, container, countdown)
             stop.set()
             await jobs
@@ -100,8 +102,9 @@ async def obey(order: Order, container: Container, countdown: Countdown | None) 
     await container.storage().ping()
     async with container.work().write() as tx:  # what is opened once is open now
         await tx.stats.version(order.arguments[0])
-    if container.settings().embedded:
-        await container.job_runner().drain()
+        await tx.jobs.enqueue(RemoveFileContents, [])
+    while await container.job_records().page():  # noqa: ASYNC110  a database sets no event
+        await asyncio.sleep(0.002)
     tell(sorted(int(thread.name) for thread in Path("/proc/self/task").glob("*")))
     sys.stdin.readline()
     if countdown:
