@@ -17,6 +17,10 @@ EXAMPLES = {
     "infrastructure/webhook.py",
     "tests/contract/test_webhook.py",
     "TASKWELL_CHAT_WEBHOOK",
+    "application/thumbnails.py",
+    "infrastructure/pillow.py",
+    "infrastructure/pillow_program.py",
+    "tests/api/test_thumbnails.py",
 }
 FOLDERS = "interfaces|application|domain|infrastructure|tests|docs|benchmarks"
 SETTINGS = {f"TASKWELL_{name.upper()}" for name in Settings.model_fields}
