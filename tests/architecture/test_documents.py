@@ -19,6 +19,10 @@ EXAMPLES = {
     "application/repeats.py",
     "tests/contract/test_repeats.py",
     "TASKWELL_CHAT_WEBHOOK",
+    "application/thumbnails.py",
+    "infrastructure/pillow.py",
+    "infrastructure/pillow_program.py",
+    "tests/api/test_thumbnails.py",
 }
 FOLDERS = "interfaces|application|domain|infrastructure|tests|docs|benchmarks"
 SETTINGS = {f"TASKWELL_{name.upper()}" for name in Settings.model_fields}
