@@ -34,7 +34,8 @@ def main(words: "list[str]") -> None:
     prepare(LOCKS if word in TOOLS else LOCKS[:1])
     commands = [command.split() + arguments for command in TOOLS.get(word, [])] or [["taskwell", word, *arguments]]
     if word not in ("check", "faults"):
-        os.execv(PROGRAMS / commands[0][0], commands[0])  # signals and the exit code are the program's own
+        program = str(PROGRAMS / commands[0][0])  # to Python too: by the name it is called it finds its packages
+        os.execv(program, [program, *commands[0][1:]])  # signals and the exit code are the program's own
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the tools, which may have to tidy up
     codes = [subprocess.call([PROGRAMS / name, *rest]) for name, *rest in commands]
     sys.exit(next((code for code in codes if code and (word, code) != ("faults", 5)), 0))  # 5: pytest found no test

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import structlog
 
 from application.jobs import Job
+from application.schedules import SCHEDULES
 from infrastructure.metrics import JOB_ATTEMPTS, JOB_FAILURES, JOB_SECONDS
 
 MAX_DELIVERIES = 5
@@ -21,6 +22,7 @@ SLOTS = 8  # how many jobs of one kind a process runs at once; no kind can take 
 UNKNOWN_JOB = "unknown job"
 NEVER_RETURNED = "its process died each time"
 STOPPED = "stopped"
+REGULAR = frozenset(schedule.job.job_name for schedule in SCHEDULES)  # "job done" each minute tells nobody a thing
 
 Jobs: TypeAlias = Mapping[str, Job[...]]
 Backoff: TypeAlias = Callable[[int], timedelta]
@@ -119,7 +121,8 @@ class Deliveries:
         duration = round(time.monotonic() - start, 3)
         JOB_SECONDS.labels(delivery.name).observe(duration)
         if error is None:
-            logger.info("job done", **_names(delivery), duration=duration)
+            usual = delivery.name in REGULAR and delivery.attempt == 1
+            (logger.debug if usual else logger.info)("job done", **_names(delivery), duration=duration)
             return None
         JOB_FAILURES.labels(delivery.name).inc()
         logger.warning("job failed", **_names(delivery), duration=duration, error=error)

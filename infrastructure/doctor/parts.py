@@ -5,8 +5,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from dotenv import dotenv_values
 
@@ -20,6 +20,8 @@ FEWEST_CHARACTERS = 10  # different ones: a secret with less was not drawn at ra
 REDIS_SECONDS = 2.0
 SLOW_REDIS_SECONDS = 0.1  # the service takes a Redis that is slower for one that is away
 MIB = 1024 * 1024
+
+T = TypeVar("T")
 
 
 async def settings(container: Container) -> AsyncIterator[Finding]:
@@ -77,6 +79,10 @@ async def redis(container: Container) -> AsyncIterator[Finding]:
 
 async def storage(container: Container) -> AsyncIterator[Finding]:
     chosen = container.settings()
+    if chosen.storage == "filesystem" and not await _asked(chosen.files_folder.exists):
+        mend = "taskwell serve makes it; if it is on a disk of its own, mount that first"
+        yield Finding("storage", "warning", f"{chosen.storage_url} does not exist yet", mend)
+        return
     await container.storage().ping()
     yield Finding("storage", "ok", f"{chosen.storage_url} answers and can be written")
     if chosen.storage == "filesystem":
@@ -98,7 +104,7 @@ async def mail(container: Container) -> AsyncIterator[Finding]:
 
 
 async def _room(chosen: Settings) -> Finding:
-    free = await _free_bytes(chosen.files_folder)
+    free = await _asked(lambda: shutil.disk_usage(chosen.files_folder).free)
     what = f"{free // MIB} MiB are free there"
     if free < chosen.max_file_bytes:
         return Finding("storage", "wrong", f"{what}: not enough for one file", "make room")
@@ -127,13 +133,13 @@ async def _rule(chosen: Settings) -> Finding:
     return Finding("storage", "warning", "no rule of the bucket ends uploads that a crash cut off", mend)
 
 
-async def _free_bytes(folder: Path) -> int:
+async def _asked(question: Callable[[], T]) -> T:
     """Asked in a thread that nobody has to wait for: a disk that hangs never answers."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[int] = loop.create_future()
+    answer: asyncio.Future[T] = loop.create_future()
 
     def ask() -> None:
-        loop.call_soon_threadsafe(answer.set_result, shutil.disk_usage(folder).free)
+        loop.call_soon_threadsafe(answer.set_result, question())
 
     threading.Thread(target=ask, daemon=True).start()
     return await answer

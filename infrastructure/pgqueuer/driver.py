@@ -82,13 +82,16 @@ class PatientDriver(AsyncpgPoolDriver):
             self._notify()
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        waiting = False
         while True:
             try:
                 return await call()
             except AWAY as away:
                 if self._stopping.is_set():
                     raise
-                logger.warning("jobs wait for the database", error=type(away).__name__)
+                if not waiting:
+                    logger.warning("jobs wait for the database", error=type(away).__name__)
+                waiting = True
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), PAUSE_SECONDS)
 

@@ -1,6 +1,7 @@
 """Runs the jobs that wait in PostgreSQL, beside any number of other workers."""
 
 import asyncio
+import logging
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -34,6 +35,14 @@ logger = structlog.get_logger()
 
 class JobBuried(Exception):
     """What pgqueuer keeps of a job that is not run again."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """A job that is buried has been logged, and where in pgqueuer that was raised is of no interest."""
+    return not (record.exc_info and isinstance(record.exc_info[1], JobBuried))
+
+
+logging.getLogger("pgqueuer").addFilter(_is_news)
 
 
 class PgqueuerWorker:

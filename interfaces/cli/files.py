@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from application.reconcile import Findings, Wrong
+from interfaces.cli.schema import need_schema
 from interfaces.cli.told import read_settings, refuse, told
 
 if TYPE_CHECKING:
@@ -41,16 +42,14 @@ def reconcile(
     settings = read_settings()
     if "memory" in (settings.database, settings.storage):
         refuse("there is nothing to reconcile: what is in memory is gone with its process")
-    if settings.database == "sqlite" and not settings.sqlite_file.exists():
-        refuse("there is no database yet: `taskwell serve` makes it")
     with told():  # it may run beside the service: see docs/adr/0011-the-reconciler-asks-before-it-takes.md
         findings = asyncio.run(_reconcile(Container(settings=settings), fix=fix))
-    typer.echo(_json(findings) if as_json else _text(findings))
+    typer.echo(_json(findings) if as_json else as_text(findings))
     raise typer.Exit(1 if findings.left else 0)
 
 
 async def _reconcile(container: "Container", *, fix: bool) -> Findings:
-    from infrastructure.lifecycle import closing, schema  # noqa: PLC0415 # likewise
+    from infrastructure.lifecycle import closing  # noqa: PLC0415 # likewise
 
     bar = typer.progressbar(length=1, label="Files", file=sys.stderr, hidden=not sys.stderr.isatty())
 
@@ -59,8 +58,7 @@ async def _reconcile(container: "Container", *, fix: bool) -> Findings:
         bar.update(at - bar.pos)
 
     async with closing(container):
-        if await schema(container) != "current":
-            refuse("the database is not at the schema of this version: run `taskwell migrate`")
+        await need_schema(container)
         with bar:
             return await container.reconcile_files()(fix=fix, insist=fix, looked=looked)
 
@@ -69,7 +67,7 @@ def _json(findings: Findings) -> str:
     return json.dumps(asdict(findings) | {"left": findings.left}, indent=2)
 
 
-def _text(findings: Findings) -> str:
+def as_text(findings: Findings) -> str:
     lines = [f"Recorded files: {findings.records}. In the storage: {findings.contents}."]
     for kind, found in findings.wrong.items():
         if found.total:
@@ -78,6 +76,8 @@ def _text(findings: Findings) -> str:
             lines += ["  …"] * (found.total > EXAMPLES < len(found.first))
     if findings.left:
         lines.append("Mend this with: taskwell files reconcile --fix")
+        if findings.wrong[Wrong.MISSING].left or findings.wrong[Wrong.WRONG_SIZE].left:
+            lines.append("It forgets files whose bytes are lost: see first that this is their storage, and mounted.")
     elif len(lines) == 1:
         lines.append("Nothing is wrong.")
     return "\n".join(lines)

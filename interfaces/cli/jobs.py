@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from application.jobs import JobRecord, JobRecords, JobState
+from interfaces.cli.schema import need_schema
 from interfaces.cli.told import read_settings, refuse, say, show_table, told
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ async def _retry(records: JobRecords, job_ids: list[int] | None) -> int:
 
 def _run(act: Callable[[JobRecords], Awaitable[T]]) -> T:
     from infrastructure.container import Container  # noqa: PLC0415 # other commands need none of it
-    from infrastructure.lifecycle import closing, schema  # noqa: PLC0415 # likewise
+    from infrastructure.lifecycle import closing  # noqa: PLC0415 # likewise
 
     settings = read_settings()
     if settings.database == "memory":
@@ -89,8 +90,7 @@ def _run(act: Callable[[JobRecords], Awaitable[T]]) -> T:
 
     async def run() -> T:
         async with closing(container):
-            if await schema(container) != "current":
-                refuse("the database is not at the schema of this version: run `taskwell migrate`")
+            await need_schema(container)
             return await act(container.job_records())
 
     with told():

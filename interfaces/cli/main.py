@@ -7,6 +7,7 @@ import typer
 
 from infrastructure.settings import Settings
 from interfaces.cli import doctor, files, jobs
+from interfaces.cli.schema import need_schema_unless_away
 from interfaces.cli.told import read_settings, refuse, told
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -28,6 +29,8 @@ def serve() -> None:
     settings = read_settings()
     with told(), owning(settings):  # the application takes it again: a refusal is better told before it starts
         pass
+    if not settings.embedded:
+        need_schema_unless_away(settings)
     run(settings)
 
 
@@ -38,6 +41,7 @@ def worker() -> None:
     settings = read_settings()
     if settings.embedded:
         refuse("worker needs TASKWELL_DATABASE_URL to name a PostgreSQL database; with SQLite `serve` runs the jobs")
+    need_schema_unless_away(settings)
     asyncio.run(work(settings))
 
 

@@ -65,10 +65,10 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             typer.echo("\t".join(row))
         return
     from rich.console import Console  # noqa: PLC0415 # likewise
-    from rich.table import Table  # noqa: PLC0415 # likewise
+    from rich.table import Column, Table  # noqa: PLC0415 # likewise
     from rich.text import Text  # noqa: PLC0415 # likewise
 
-    table = Table(*columns)
+    table = Table(*(Column(name, overflow="fold") for name in columns))  # on a narrow terminal too, all is shown
     for row in rows:
         table.add_row(*map(Text, row))
     Console().print(table)

@@ -48,6 +48,7 @@ async def _port(container: Container, stop: asyncio.Event) -> AsyncIterator[None
         log.error("worker without a port", port=settings.worker_port, error=error.strerror)  # noqa: TRY400  told, not traced
         yield
         return
+    log.info("worker shows its health", host=settings.host, port=listening.getsockname()[1])
     config = uvicorn.Config(
         create_worker_app(container, stopping=stop),
         lifespan="off",

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from http import HTTPStatus
 from uuid import uuid4
 
 import structlog
@@ -16,6 +17,7 @@ from interfaces.http.rate_headers import rate_headers
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 HEADER_BYTES = 64 * 1024
+PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})  # asked every few seconds, by machines
 
 REQUESTS = Counter("http_requests_total", "Answers by method, route and status.", ["method", "route", "status"])
 SECONDS = Histogram("http_request_seconds", "Time to the first byte of the answer.", ["method", "route"])
@@ -25,7 +27,10 @@ log = structlog.get_logger()
 
 
 class Edge:
-    """Request ids, rate headers, the 500, one log line and one observation for each request."""
+    """Request ids, rate headers, the 500, one observation and one log line for each request.
+
+    Probes that are well are logged only when debugging.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -84,4 +89,5 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else "other"
     REQUESTS.labels(method, route, status).inc()
     SECONDS.labels(method, route).observe(seconds)
-    log.info("answered", method=method, path=scope["path"], status=status, milliseconds=round(seconds * 1000, 1))
+    write = log.debug if route in PROBES and status < HTTPStatus.BAD_REQUEST else log.info
+    write("answered", method=method, path=scope["path"], status=status, milliseconds=round(seconds * 1000, 1))

@@ -88,7 +88,7 @@ async def test_at_scale_all_is_well(
         findings = await found(
             database_url=migrated_postgres,
             redis_url=redis_url,
-            storage_url=f"file:{tmp_path / 'files'}",
+            storage_url=f"file:{tmp_path}",
             smtp_url=server.url.replace("://", f"://{USER}:p%40ss%3Aw%2Frd%3F@"),
             mail_from="tasks@example.org",
             public_url="https://tasks.example.org",
@@ -249,6 +249,13 @@ async def test_an_embedded_database_that_the_next_start_will_see_to(migrated_sql
     assert of(await found(database_url=url), "database") == [("warning", "is at the schema of an earlier version")]
 
 
+async def test_a_folder_that_the_first_start_will_make(tmp_path: Path) -> None:
+    findings = await found(storage_url=f"file:{tmp_path / 'files'}")
+    assert of(findings, "storage") == [("warning", f"file:{tmp_path / 'files'} does not exist yet")]
+    assert wrong(findings) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_an_embedded_database_that_somebody_holds(migrated_sqlite: Path, tmp_path: Path) -> None:
     """Longer than the doctor waits."""
     path = tmp_path / "taskwell.db"
@@ -284,7 +291,7 @@ async def test_a_secret_that_can_be_guessed() -> None:
 
 
 async def test_a_disk_that_fills_up(tmp_path: Path) -> None:
-    folder = {"storage_url": f"file:{tmp_path / 'files'}"}
+    folder = {"storage_url": f"file:{tmp_path}"}
     enough, little, none = [
         of(await found(**folder, **limits), "storage")[1]
         for limits in ({"user_quota_bytes": 1}, {"user_quota_bytes": 2**60}, {"max_file_bytes": 2**60})

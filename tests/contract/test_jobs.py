@@ -1,6 +1,7 @@
 """What any queue with its runner must do: a committed job runs, by one runner at a time, until it is done or buried."""
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -192,6 +193,7 @@ async def test_nothing_that_a_job_was_given_or_raised_is_logged(
     assert events == ["job failed"] * MAX_DELIVERIES + ["job buried"]
     assert {(line["job"], line["error"]) for line in lines if line["event"] == "job failed"} == {("fail", "OSError")}
     assert "s3cret" not in f"{lines}{caplog.text}"
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []  # of a library, said again
 
 
 async def test_the_migrations_make_what_pgqueuer_declares(migrated_postgres: str) -> None:

@@ -190,8 +190,9 @@ async def becomes(state: Callable[[], object], expected: object) -> None:
             await asyncio.sleep(0.02)
 
 
-def test_on_a_terminal_it_is_a_table(tmp_path: Path) -> None:
-    env = embedded(tmp_path) | {"COLUMNS": "160", "TERM": "xterm"}
+@pytest.mark.parametrize("columns", ["160", "80"])
+def test_on_a_terminal_it_is_a_table_and_nothing_is_cut_off(tmp_path: Path, columns: str) -> None:
+    env = embedded(tmp_path) | {"COLUMNS": columns, "TERM": "xterm"}
     migrate(tmp_path, env)
     fill(tmp_path / "taskwell.db")
     ours, its = pty.openpty()
@@ -202,4 +203,6 @@ def test_on_a_terminal_it_is_a_table(tmp_path: Path) -> None:
     shown = os.read(ours, 65_536).decode()
     os.close(ours)
     assert "\t" not in shown
-    assert [line.count("│") for line in shown.splitlines() if "mail-welcome" in line] == [8, 8, 8]
+    rows = [line.split("│") for line in shown.splitlines() if line.startswith("│")]
+    assert {len(row) for row in rows} == {9}
+    assert "".join(row[2].strip() for row in rows) == "mail-welcome" * 3

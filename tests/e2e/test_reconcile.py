@@ -11,8 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from application.reconcile import Findings, Wrong
 from domain.file import stored_name
 from domain.task import TaskId
+from interfaces.cli.files import as_text
 from tests.e2e.service import Service, clean_environment
 from tests.e2e.started import TASKWELL, embedded, logged_in, migrate, started
 
@@ -100,13 +102,24 @@ def test_without_a_service_it_tells_what_it_found(tmp_path: Path) -> None:
     assert again.stdout == "Recorded files: 0. In the storage: 0.\nNothing is wrong.\n"
 
 
+def test_before_records_are_lost_it_says_so() -> None:
+    for kind, warned in ((Wrong.STRAY, False), (Wrong.MISSING, True), (Wrong.WRONG_SIZE, True)):
+        findings = Findings()
+        findings.wrong[kind].add(7, mended=False)
+        told = as_text(findings).splitlines()
+        assert told.count("Mend this with: taskwell files reconcile --fix") == 1
+        assert told[-1].startswith("It forgets files whose bytes are lost") is warned
+        findings.wrong[kind].mended = 1
+        assert "Mend this" not in as_text(findings)
+
+
 def test_wrong_usage_and_what_can_not_be_reached_have_codes_of_their_own(tmp_path: Path) -> None:
     env = embedded(tmp_path)
     assert reconcile(env, "--mend", cwd=tmp_path).returncode == 2
-    for wrong in ({}, {"TASKWELL_DATABASE_URL": "memory:"}):
+    for wrong, reason in ((env, "the database is not at"), ({"TASKWELL_DATABASE_URL": "memory:"}, "there is nothing")):
         refused = reconcile(env | wrong, "--json", cwd=tmp_path)
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert refused.stderr.startswith("taskwell: there is no")
+        assert refused.stderr.startswith(f"taskwell: {reason}")
     assert list(tmp_path.iterdir()) == []
     migrate(tmp_path, env)
     (tmp_path / "files").touch()

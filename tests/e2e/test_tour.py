@@ -1,6 +1,7 @@
 """The real program, started as a user starts it, embedded and at scale; both have to answer alike."""
 
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -100,6 +101,25 @@ async def test_several_processes_without_postgresql_are_refused(tmp_path: Path) 
     assert refused.stderr == (
         "taskwell: TASKWELL_WORKERS=2 needs TASKWELL_DATABASE_URL to name a PostgreSQL database\n"
     )
+
+
+@pytest.mark.parametrize("word", ["serve", "worker"])
+async def test_a_database_that_was_never_migrated_is_refused(
+    tmp_path: Path, new_postgres_database: NewDatabase, redis_url: str, word: str
+) -> None:
+    async with new_postgres_database() as url:
+        env = clean_environment() | at_scale(tmp_path, url, redis_url) | {"TASKWELL_PORT": "0"}
+        refused = await asyncio.to_thread(
+            subprocess.run, [*TASKWELL, word], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30
+        )
+    assert refused.returncode == 1
+    assert refused.stderr == "taskwell: the database is not at the schema of this version: run `taskwell migrate`\n"
+
+
+def test_the_tools_find_their_packages_whatever_python_comes_first_in_the_path() -> None:
+    env = clean_environment() | {"PATH": os.defpath}
+    ended = subprocess.run([*RUN, "bench", "nothing"], env=env, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.splitlines()[-1].partition(";")[0]) == (1, "unknown: nothing")
 
 
 async def test_a_second_process_on_the_same_database_is_refused(tmp_path: Path) -> None:
