@@ -66,8 +66,7 @@ class UploadFile:
 
     async def __call__(self, actor: UserId, task_id: TaskId, incoming: Incoming) -> TaskFile:
         async with self.work.read() as tx:
-            await tx.tasks.get(task_id, owner=actor)
-            left = await tx.uploads.left(actor, quota=self.quota, now=self.clock())
+            left = await tx.uploads.left(task_id, owner=actor, quota=self.quota, now=self.clock())
         Room(self.largest, left).check(max(1, incoming.least_size()))  # no file is empty
         arriving = await incoming.open()
         extension = extension_of(checked_filename(arriving.filename))

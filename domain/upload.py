@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.errors import Unavailable
+from domain.task import TaskId
 from domain.user import UserId
 
 LIVES = timedelta(seconds=60)  # an upload that was not heard of for longer holds no room: its process may be dead
@@ -38,8 +39,9 @@ class UploadRepository(Protocol):
         `NotAuthenticated` if the owner is gone. The owner's statistics stay as they are."""
         ...
 
-    async def left(self, owner: UserId, *, quota: int, now: datetime) -> int:
-        """How many bytes of the quota nobody holds; never below 0. Raise `NotAuthenticated` if the owner is gone."""
+    async def left(self, task_id: TaskId, *, owner: UserId, quota: int, now: datetime) -> int:
+        """How many bytes of the quota nobody holds, for a file of this task; never below 0. Raise `TaskNotFound` like
+        the task's `get`."""
         ...
 
     async def see(self, stored_name: str, *, at: datetime) -> None:

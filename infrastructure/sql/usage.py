@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, RowMapping, Select, bindparam, cast, func, select, update
+from sqlalchemy import BigInteger, RowMapping, bindparam, cast, func, select, update
 
 from domain.upload import LIVES
 from domain.user import NotAuthenticated, UserId
@@ -56,16 +56,15 @@ async def lock(session: Session, owner: UserId) -> RowMapping:
 
 
 async def version_of(session: Session, owner: UserId) -> int:
-    return await _one(session, VERSION, {"owner": owner})
+    version: int | None = (await session.query(VERSION, {"owner": owner})).scalar_one_or_none()
+    if version is None:
+        raise NotAuthenticated
+    return version
 
 
 def quota_of(owner: UserId, quota: int, now: datetime) -> dict[str, Any]:
     """The parameters of `LEFT`."""
     return {"owner": owner, "quota": quota, "since": now - LIVES}
-
-
-async def left_of(session: Session, owner: UserId, quota: int, now: datetime) -> int:
-    return await _one(session, LEFT, quota_of(owner, quota, now))
 
 
 def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: int, size: int) -> dict[str, int]:
@@ -75,10 +74,3 @@ def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: in
             more[task.priority] += sign
             more["completed"] += sign * (task.completed_at is not None)
     return {"owner": owner} | {f"more_{name}": number for name, number in more.items()}
-
-
-async def _one(session: Session, statement: Select[Any], parameters: dict[str, Any]) -> int:
-    value: int | None = (await session.query(statement, parameters)).scalar_one_or_none()
-    if value is None:
-        raise NotAuthenticated
-    return value

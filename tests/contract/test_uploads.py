@@ -10,6 +10,7 @@ import pytest
 
 from application.ports import UnitOfWork
 from domain.file import QuotaExceeded, TaskFile
+from domain.task import TaskId, TaskNotFound
 from domain.upload import LIVES, Upload, UploadAbandoned
 from domain.user import NotAuthenticated, User, UserId
 from tests.examples import NOON, a_file, stored_file, stored_task, stored_user
@@ -32,8 +33,9 @@ async def add(work: UnitOfWork, file: TaskFile, *, quota: int = 100) -> TaskFile
 
 
 async def left(work: UnitOfWork, owner: User, *, quota: int = 100, now: datetime = NOON) -> int:
+    task = await stored_task(work, owner)
     async with work.read() as tx:
-        return await tx.uploads.left(owner.id, quota=quota, now=now)
+        return await tx.uploads.left(task.id, owner=owner.id, quota=quota, now=now)
 
 
 async def known(work: UnitOfWork, names: Sequence[str]) -> set[str]:
@@ -236,5 +238,12 @@ async def test_an_owner_who_is_gone(work: UnitOfWork) -> None:
     nobody = replace(await stored_user(work), id=UserId(10**9))
     with pytest.raises(NotAuthenticated):
         await begin(work, an_upload(nobody))
-    with pytest.raises(NotAuthenticated):
-        await left(work, nobody)
+
+
+async def test_nothing_is_left_for_a_task_that_is_gone_or_somebody_elses(work: UnitOfWork) -> None:
+    user, other = await stored_user(work), await stored_user(work)
+    task = await stored_task(work, user)
+    for task_id, owner in ((task.id, other.id), (TaskId(10**9), user.id), (task.id, UserId(10**9))):
+        with pytest.raises(TaskNotFound):
+            async with work.read() as tx:
+                await tx.uploads.left(task_id, owner=owner, quota=100, now=NOON)
