@@ -62,7 +62,7 @@ class SqlUploadRepository:
         await self._session.change(SEE, {"name": stored_name, "at": at})
 
     async def end(self, stored_name: str) -> None:
-        await ended(self._session, stored_name)
+        await self._session.change(END, {"name": stored_name})
 
     async def abandon(self, *, unseen_since: datetime) -> int:
         return (await self._session.change(ABANDON, {"since": unseen_since})).rowcount
@@ -72,8 +72,3 @@ class SqlUploadRepository:
 
     async def known(self, stored_names: Sequence[str]) -> set[str]:
         return set((await self._session.query(KNOWN, {"names": stored_names})).scalars())
-
-
-async def ended(session: Session, stored_name: str) -> bool:
-    """End an upload; whether there was one. Who gives it up at the same time waits for us, or we for him."""
-    return (await session.change(END, {"name": stored_name})).rowcount == 1
