@@ -62,22 +62,6 @@ async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemS
     assert [path.name for path in root.iterdir()] == [name]
 
 
-async def test_what_comes_slowly_is_written_all_the_same(
-    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("infrastructure.batches.SECONDS", 0)
-    sizes: list[int] = []
-
-    async def source() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b"one"
-            sizes.extend(path.stat().st_size for path in root.iterdir())
-
-    await disk.put("a", source())
-    assert sizes[1] >= len(b"one")
-    assert sizes[2] >= len(b"oneone")
-
-
 async def test_only_files_with_names_of_ours_are_listed(disk: FilesystemStorage, root: Path) -> None:
     await disk.ping()
     ours, folder, link = (stored_name(TaskId(task), "txt") for task in (1, 2, 3))
