@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, RowMapping, bindparam, cast, func, select, update
+from sqlalchemy import BigInteger, bindparam, cast, func, select, update
 
 from domain.upload import LIVES
 from domain.user import NotAuthenticated, UserId
@@ -19,7 +19,7 @@ MOVE = (
     .where(MINE)
     .values(version=usage.c.version + 1, **{name: usage.c[name] + more for name, more in _MORE.items()})
 )
-LOCK = select(*COUNTERS).where(MINE).with_for_update()
+LOCK = select(usage.c.user_id).where(MINE).with_for_update()
 VERSION = select(usage.c.version).where(MINE)
 _RESERVED = select(func.coalesce(func.sum(uploads.c.reserved), 0)).where(
     uploads.c.owner_id == bindparam("owner"), uploads.c.seen_at > bindparam("since", type_=UtcDateTime)
@@ -47,12 +47,10 @@ async def move(
         raise NotAuthenticated
 
 
-async def lock(session: Session, owner: UserId) -> RowMapping:
+async def lock(session: Session, owner: UserId) -> None:
     """Nobody else moves the counters, or reserves room, until the end of this write."""
-    counters = (await session.change(LOCK, {"owner": owner})).mappings().one_or_none()
-    if counters is None:
+    if (await session.change(LOCK, {"owner": owner})).one_or_none() is None:
         raise NotAuthenticated
-    return counters
 
 
 async def version_of(session: Session, owner: UserId) -> int:
