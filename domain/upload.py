@@ -9,7 +9,7 @@ from domain.errors import Unavailable
 from domain.task import TaskId
 from domain.user import UserId
 
-LIVES = timedelta(seconds=60)  # an upload that was not heard of for longer holds no room: its process may be dead
+LEASE = timedelta(seconds=60)  # without a sign of life for longer, an upload holds no room: its process may be dead
 
 
 class UploadAbandoned(Unavailable):
@@ -27,7 +27,7 @@ class Upload:
     seen_at: datetime
 
     def holds_room(self, now: datetime) -> bool:
-        return self.seen_at > now - LIVES
+        return self.seen_at > now - LEASE
 
 
 class UploadRepository(Protocol):
@@ -44,8 +44,8 @@ class UploadRepository(Protocol):
         the task's `get`."""
         ...
 
-    async def see(self, stored_name: str, *, at: datetime) -> None:
-        """It goes on. Do nothing if it was abandoned: recording its file will say so."""
+    async def renew(self, stored_name: str, *, at: datetime) -> None:
+        """Renew its lease: it goes on. Do nothing if it was abandoned: recording its file will say so."""
         ...
 
     async def end(self, stored_name: str) -> None:

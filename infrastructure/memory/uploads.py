@@ -31,7 +31,7 @@ class MemoryUploadRepository:
             raise TaskNotFound
         return max(0, quota - self._state.held(owner, now))
 
-    async def see(self, stored_name: str, *, at: datetime) -> None:
+    async def renew(self, stored_name: str, *, at: datetime) -> None:
         if upload := self._state.uploads.get(stored_name):
             self._state.uploads[stored_name] = replace(upload, seen_at=at)
 

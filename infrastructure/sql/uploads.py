@@ -29,7 +29,7 @@ LEFT_FOR_TASK = usage.LEFT.where(
     select(tasks.c.id).where(tasks.c.id == bindparam("task_id"), tasks.c.owner_id == bindparam("owner")).exists()
 )
 THIS = uploads.c.stored_name == bindparam("name")
-SEE = update(uploads).where(THIS).values(seen_at=bindparam("at"))
+RENEW = update(uploads).where(THIS).values(seen_at=bindparam("at"))
 END = delete(uploads).where(THIS)
 _UNSEEN = uploads.c.seen_at < bindparam("since", type_=UtcDateTime)
 ABANDON = delete(uploads).where(_UNSEEN)
@@ -58,8 +58,8 @@ class SqlUploadRepository:
             raise TaskNotFound
         return max(0, left)
 
-    async def see(self, stored_name: str, *, at: datetime) -> None:
-        await self._session.change(SEE, {"name": stored_name, "at": at})
+    async def renew(self, stored_name: str, *, at: datetime) -> None:
+        await self._session.change(RENEW, {"name": stored_name, "at": at})
 
     async def end(self, stored_name: str) -> None:
         await self._session.change(END, {"name": stored_name})

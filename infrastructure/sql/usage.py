@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, cast, func, select, update
 
-from domain.upload import LIVES
+from domain.upload import LEASE
 from domain.user import NotAuthenticated, UserId
 from infrastructure.sql.session import Session
 from infrastructure.sql.tables import UtcDateTime, uploads, usage
@@ -62,7 +62,7 @@ async def version_of(session: Session, owner: UserId) -> int:
 
 def quota_of(owner: UserId, quota: int, now: datetime) -> dict[str, Any]:
     """The parameters of `LEFT`."""
-    return {"owner": owner, "quota": quota, "since": now - LIVES}
+    return {"owner": owner, "quota": quota, "since": now - LEASE}
 
 
 def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: int, size: int) -> dict[str, int]:
