@@ -129,6 +129,28 @@ async def test_a_new_folder_is_durable_too(
     assert set(synced) == {root.parent, root.parent.parent}
 
 
+async def test_nobody_takes_a_new_folder_for_ready_before_it_is_durable(
+    disk: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, real, calls = asyncio.get_running_loop(), os.fsync, count(1)
+    inside, go_on = asyncio.Event(), threading.Event()
+
+    def fsync(descriptor: int) -> None:
+        if next(calls) == 1:
+            loop.call_soon_threadsafe(inside.set)
+            go_on.wait(5)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    first = asyncio.create_task(disk.ping())
+    await inside.wait()
+    second = asyncio.create_task(disk.put("a", some(b"one")))
+    acknowledged, _ = await asyncio.wait({second}, timeout=0.1)
+    go_on.set()
+    await asyncio.gather(first, second)
+    assert not acknowledged
+
+
 @pytest.mark.parametrize("failing", [1, 2], ids=["file", "folder"])
 async def test_a_failed_fsync_fails_the_put_and_is_not_tried_again(
     disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch, failing: int
