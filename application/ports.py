@@ -109,8 +109,8 @@ class Cache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredContent:
-    """Bytes in the storage; `written_at` is when the last of them came. What is a draft can't be read: it is to get,
-    or was to get, the name `draft_of`."""
+    """Bytes in the storage; `written_at` is when the last of them were written. What is a draft can't be read: it is
+    to get, or was to get, the name `draft_of`."""
 
     name: str
     size: int

@@ -24,7 +24,7 @@ from domain.file import (
 from domain.file_content import Inspection
 from domain.file_type import file_type
 from domain.task import TaskId
-from domain.upload import LIVES, Upload
+from domain.upload import LEASE, Upload
 from domain.user import UserId
 
 
@@ -66,8 +66,7 @@ class UploadFile:
 
     async def __call__(self, actor: UserId, task_id: TaskId, incoming: Incoming) -> TaskFile:
         async with self.work.read() as tx:
-            await tx.tasks.get(task_id, owner=actor)
-            left = await tx.uploads.left(actor, quota=self.quota, now=self.clock())
+            left = await tx.uploads.left(task_id, owner=actor, quota=self.quota, now=self.clock())
         Room(self.largest, left).check(max(1, incoming.least_size()))  # no file is empty
         arriving = await incoming.open()
         extension = extension_of(checked_filename(arriving.filename))
@@ -77,7 +76,7 @@ class UploadFile:
         room = Room(self.largest, upload.reserved if arriving.size is None else self.quota)
         content = _Content(arriving, room, kind.inspect())
         try:
-            await self.storage.put(upload.stored_name, self._seen(upload, content.chunks()))
+            await self.storage.put(upload.stored_name, self._renewed(upload, content.chunks()))
         except BaseException:
             await to_the_end(self._end(upload.stored_name))
             raise
@@ -105,9 +104,9 @@ class UploadFile:
                 raise FileTooLarge from None  # whatever is left
             raise
 
-    async def _seen(self, upload: Upload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Pass the chunks on, and tell now and then that the upload goes on."""
-        seen_at, often = upload.seen_at, min(LIVES, self.abandoned_after) / 3
+    async def _renewed(self, upload: Upload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass the chunks on, and renew the lease of the upload now and then."""
+        seen_at, often = upload.seen_at, min(LEASE, self.abandoned_after) / 3
         async for chunk in chunks:
             yield chunk
             if (now := self.clock()) - seen_at < often:
@@ -115,7 +114,7 @@ class UploadFile:
             seen_at = now
             with suppress(DatabaseAway):  # it may be back by the time that the file is recorded
                 async with self.work.write() as tx:
-                    await tx.uploads.see(upload.stored_name, at=now)
+                    await tx.uploads.renew(upload.stored_name, at=now)
 
     async def _end(self, name: str) -> None:
         with suppress(DatabaseAway):  # then the room is free as soon as the upload is not seen any more

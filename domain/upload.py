@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain.errors import Unavailable
+from domain.task import TaskId
 from domain.user import UserId
 
-LIVES = timedelta(seconds=60)  # an upload that was not heard of for longer holds no room: its process may be dead
+LEASE = timedelta(seconds=60)  # without a sign of life for longer, an upload holds no room: its process may be dead
 
 
 class UploadAbandoned(Unavailable):
@@ -26,7 +27,7 @@ class Upload:
     seen_at: datetime
 
     def holds_room(self, now: datetime) -> bool:
-        return self.seen_at > now - LIVES
+        return self.seen_at > now - LEASE
 
 
 class UploadRepository(Protocol):
@@ -38,12 +39,13 @@ class UploadRepository(Protocol):
         `NotAuthenticated` if the owner is gone. The owner's statistics stay as they are."""
         ...
 
-    async def left(self, owner: UserId, *, quota: int, now: datetime) -> int:
-        """How many bytes of the quota nobody holds; never below 0. Raise `NotAuthenticated` if the owner is gone."""
+    async def left(self, task_id: TaskId, *, owner: UserId, quota: int, now: datetime) -> int:
+        """How many bytes of the quota nobody holds, for a file of this task; never below 0. Raise `TaskNotFound` like
+        the task's `get`."""
         ...
 
-    async def see(self, stored_name: str, *, at: datetime) -> None:
-        """It goes on. Do nothing if it was abandoned: recording its file will say so."""
+    async def renew(self, stored_name: str, *, at: datetime) -> None:
+        """Renew its lease: it goes on. Do nothing if it was abandoned: recording its file will say so."""
         ...
 
     async def end(self, stored_name: str) -> None:

@@ -1,20 +1,17 @@
 """Chunks as they come from a sender, gathered to what is worth a trip to a thread."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
-from time import monotonic
-
-SECONDS = 60  # after which a slow sender's bytes are passed on all the same: a file that is written to is not abandoned
 
 
 async def batches(chunks: AsyncIterable[bytes], size: int) -> AsyncGenerator[bytes, None]:
-    """The same bytes in pieces of at least `size`, but for the last one and those of a slow sender."""
+    """The same bytes in pieces of at least `size`, but for the last one."""
     batch: list[bytes] = []
-    gathered, began = 0, monotonic()
+    gathered = 0
     async for chunk in chunks:
         batch.append(chunk)
         gathered += len(chunk)
-        if gathered >= size or monotonic() - began > SECONDS:
+        if gathered >= size:
             yield b"".join(batch)
-            batch, gathered, began = [], 0, monotonic()
+            batch, gathered = [], 0
     if gathered:
         yield b"".join(batch)

@@ -135,11 +135,14 @@ class Container(containers.DeclarativeContainer):
         filesystem=providers.Singleton(lazy("filesystem", "FilesystemStorage"), settings.provided.files_folder),
         s3=providers.Singleton(
             lazy("s3", "S3Storage"),
-            settings.provided.storage_url,
-            endpoint_url=settings.provided.s3_endpoint_url,
-            region=settings.provided.s3_region,
-            access_key_id=settings.provided.s3_access_key_id,
-            secret_access_key=settings.provided.s3_secret_access_key,
+            providers.Singleton(
+                lazy("s3_bucket", "Bucket"),
+                settings.provided.storage_url,
+                settings.provided.s3_endpoint_url,
+                settings.provided.s3_region,
+                settings.provided.s3_access_key_id,
+                settings.provided.s3_secret_access_key,
+            ),
         ),
     )
     hasher = providers.Singleton(lazy("argon2", "Argon2PasswordHasher"))

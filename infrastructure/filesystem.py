@@ -4,13 +4,14 @@ import asyncio
 import errno
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from heapq import nsmallest
 from pathlib import Path
-from typing import Never, ParamSpec, TypeVar
+from threading import Lock
+from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from application.cancellation import to_the_end
@@ -34,7 +35,7 @@ class FilesystemStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
-        self._created = False
+        self._created, self._creating = False, Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="files")
 
     def close(self) -> None:
@@ -113,31 +114,31 @@ class FilesystemStorage:
 
     def _ready(self) -> None:
         """Create the folder at first use only: later, a folder that is gone is a disk that is gone."""
-        if not self._created:
-            created = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
-            self._root.mkdir(parents=True, exist_ok=True)
-            for folder in created:
-                _sync_folder(folder.parent)
-            self._created = True
+        with self._creating:
+            if not self._created:
+                created = [folder for folder in (self._root, *self._root.parents) if not folder.exists()]
+                self._root.mkdir(parents=True, exist_ok=True)
+                for folder in created:
+                    _sync_folder(folder.parent)
+                self._created = True
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """What is not there is `FileContentMissing`, or `OSError` if it is the whole folder."""
+        self._ready()
+        try:
+            yield
+        except FileNotFoundError:
+            self._root.stat()
+            raise FileContentMissing from None
 
     def _open(self, file: "_Handle", flags: int) -> None:
-        self._ready()
-        try:
+        with self._looking():
             file.open(flags)
-        except FileNotFoundError:
-            self._missing()
 
     def _size(self, path: Path) -> int:
-        self._ready()
-        try:
+        with self._looking():
             return path.stat().st_size
-        except FileNotFoundError:
-            self._missing()
-
-    def _missing(self) -> Never:
-        """Raise `FileContentMissing`, or `OSError` if it is the whole folder that is missing."""
-        self._root.stat()
-        raise FileContentMissing
 
     def _delete(self, path: Path) -> None:
         self._ready()

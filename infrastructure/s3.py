@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Never, Self
 import obstore
 from obstore import delete_async, get_async, head_async, list_with_delimiter_async, put_async
 from obstore.exceptions import BaseError, GenericError
-from pydantic import SecretStr
 
 from application.cancellation import to_the_end
 from application.ports import StorageAway, StorageFull, StoredContent
@@ -37,10 +36,8 @@ class S3Storage:
     the bucket removes; or it may come through after all, as a file without a record.
     """
 
-    def __init__(
-        self, url: str, *, endpoint_url: str, region: str, access_key_id: str, secret_access_key: SecretStr
-    ) -> None:
-        bucket = Bucket(url, endpoint_url, region, access_key_id, secret_access_key)
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
         self._store = bucket.store()
         self._without_retries = bucket.store(tries=1)
 

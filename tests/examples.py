@@ -61,6 +61,8 @@ async def recorded(work: UnitOfWork, file: TaskFile, *, quota: int = QUOTA) -> T
 
 
 async def held_by(work: UnitOfWork, owner: UserId) -> int:
-    """Bytes of the quota, by files and uploads."""
-    async with work.read() as tx:
-        return QUOTA - await tx.uploads.left(owner, quota=QUOTA, now=NOON)
+    """Bytes of the quota, by files and uploads: what another upload would not get of it."""
+    async with work.write() as tx:
+        rest = await tx.uploads.begin(Upload("the rest", owner, QUOTA, NOON), quota=QUOTA, least=0)
+        await tx.uploads.end(rest.stored_name)
+    return QUOTA - rest.reserved

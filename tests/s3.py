@@ -1,7 +1,6 @@
 """What tests know of an S3 service by its URL, `http://key:secret@host/bucket/prefix`."""
 
 import re
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from obstore.store import S3Store
@@ -26,19 +25,12 @@ def settings_of(url: str) -> dict[str, str]:
 
 
 def storage_at(url: str) -> S3Storage:
-    return S3Storage(**_place(url))
+    return S3Storage(bucket_at(url))
 
 
 def bucket_at(url: str) -> Bucket:
-    return Bucket(**_place(url))
-
-
-def _place(url: str) -> dict[str, Any]:
-    settings = settings_of(url)
-    secret = SecretStr(settings.pop("s3_secret_access_key"))
-    return {name.removeprefix("s3_").removeprefix("storage_"): value for name, value in settings.items()} | {
-        "secret_access_key": secret
-    }
+    place, endpoint_url, region, key_id, secret = settings_of(url).values()
+    return Bucket(place, endpoint_url, region, key_id, SecretStr(secret))
 
 
 def endpoint_of(place: SplitResult) -> str:

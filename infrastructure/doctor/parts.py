@@ -88,7 +88,7 @@ async def storage(container: Container) -> AsyncIterator[Finding]:
     if chosen.storage == "filesystem":
         yield await _room(chosen)
     elif chosen.storage == "s3":
-        yield await _rule(chosen)
+        yield await _rule(container)
 
 
 async def mail(container: Container) -> AsyncIterator[Finding]:
@@ -113,19 +113,10 @@ async def _room(chosen: Settings) -> Finding:
     return Finding("storage", "ok", what)
 
 
-async def _rule(chosen: Settings) -> Finding:
-    from infrastructure.s3_bucket import Bucket  # noqa: PLC0415 # likewise
-
-    bucket = Bucket(
-        chosen.storage_url,
-        chosen.s3_endpoint_url,
-        chosen.s3_region,
-        chosen.s3_access_key_id,
-        chosen.s3_secret_access_key,
-    )
+async def _rule(container: Container) -> Finding:
     mend = "give the bucket a lifecycle rule with AbortIncompleteMultipartUpload"
     try:
-        if await bucket.ends_dangling_uploads():
+        if await container.storage().bucket.ends_dangling_uploads():
             return Finding("storage", "ok", "a rule of the bucket ends uploads that a crash cut off")
     except StorageAway as away:
         what = f"does not tell whether it ends uploads that a crash cut off: {reason(away)}"

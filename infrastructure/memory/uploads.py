@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.file import QuotaExceeded
+from domain.task import TaskId, TaskNotFound
 from domain.upload import Upload
 from domain.user import NotAuthenticated, UserId
 from infrastructure.memory.database import MemoryState
@@ -15,17 +16,22 @@ class MemoryUploadRepository:
         self._state = state
 
     async def begin(self, upload: Upload, *, quota: int, least: int | None = None) -> Upload:
-        left = self._left(upload.owner_id, quota, upload.seen_at)
+        if upload.owner_id not in self._state.users:
+            raise NotAuthenticated
+        left = quota - self._state.held(upload.owner_id, upload.seen_at)
         if left < (upload.reserved if least is None else least):
             raise QuotaExceeded
         begun = replace(upload, reserved=min(upload.reserved, left))
         self._state.uploads[begun.stored_name] = begun
         return begun
 
-    async def left(self, owner: UserId, *, quota: int, now: datetime) -> int:
-        return max(0, self._left(owner, quota, now))
+    async def left(self, task_id: TaskId, *, owner: UserId, quota: int, now: datetime) -> int:
+        task = self._state.tasks.get(task_id)
+        if task is None or task.owner_id != owner:
+            raise TaskNotFound
+        return max(0, quota - self._state.held(owner, now))
 
-    async def see(self, stored_name: str, *, at: datetime) -> None:
+    async def renew(self, stored_name: str, *, at: datetime) -> None:
         if upload := self._state.uploads.get(stored_name):
             self._state.uploads[stored_name] = replace(upload, seen_at=at)
 
@@ -46,8 +52,3 @@ class MemoryUploadRepository:
 
     def _unseen(self, since: datetime) -> list[str]:
         return [name for name, upload in self._state.uploads.items() if upload.seen_at < since]
-
-    def _left(self, owner: UserId, quota: int, now: datetime) -> int:
-        if owner not in self._state.users:
-            raise NotAuthenticated
-        return quota - self._state.held(owner, now)

@@ -10,9 +10,10 @@ from domain.file import FileId, FileNotFound, QuotaExceeded, TaskFile
 from domain.task import TaskId, TaskNotFound
 from domain.upload import UploadAbandoned
 from domain.user import UserId
-from infrastructure.sql import uploads, usage
+from infrastructure.sql import usage
 from infrastructure.sql.session import Session
 from infrastructure.sql.tables import files, tasks
+from infrastructure.sql.uploads import END
 
 FIELDS = tuple(field.name for field in fields(TaskFile))
 SELECT = select(*(files.c[name] for name in FIELDS))
@@ -54,7 +55,8 @@ class SqlFileRepository:
     async def add(self, file: TaskFile, *, quota: int) -> TaskFile:
         await self._count(file, +1)
         await usage.move(self._session, file.owner_id, files=1, size=file.file_size)
-        if not await uploads.ended(self._session, file.stored_name):
+        # Who gives the upload up at the same time waits for us, or we for him.
+        if (await self._session.change(END, {"name": file.stored_name})).rowcount != 1:
             raise UploadAbandoned
         row = asdict(file) | usage.quota_of(file.owner_id, quota, file.uploaded_at)
         file_id = (await self._session.change(INSERT, row)).scalar_one_or_none()

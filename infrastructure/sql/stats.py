@@ -1,10 +1,9 @@
 """Statistics in SQL: what every write has counted already, and what depends on the time, from one statement."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Subquery, Table, and_, bindparam, func, select, update
+from sqlalchemy import Boolean, ColumnElement, ScalarSelect, Table, and_, bindparam, exists, func, not_, select, update
 
 from domain.stats import Day, TaskStats
 from domain.task import Priority
@@ -27,15 +26,6 @@ TALLY = select(
     _pending(tasks.c.due_at >= _start, tasks.c.due_at < _end).label("due_today"),
 ).where(MINE)
 
-OF_TASKS = (
-    func.count(tasks.c.completed_at).label("completed"),
-    *(func.count().filter(tasks.c.priority == priority).label(priority) for priority in Priority),
-)
-OF_FILES = (func.count().label("file_count"), func.coalesce(func.sum(files.c.file_size), 0).label("file_bytes"))
-COUNT_TASKS = select(*OF_TASKS).where(tasks.c.owner_id == bindparam("owner"))
-COUNT_FILES = select(*OF_FILES).where(files.c.owner_id == bindparam("owner"))
-SET = update(usage).where(MINE)
-
 FILES_OF_IT = select(func.count()).where(files.c.task_id == tasks.c.id).correlate(tasks).scalar_subquery()
 MISCOUNTED = tasks.c.file_count != FILES_OF_IT
 LOCK_MISCOUNTED = (
@@ -48,35 +38,28 @@ RECOUNT_FILES = (
 )
 
 
-BATCH = (
-    select(usage)
+def _of_owner(table: Table, number: ColumnElement[int]) -> ScalarSelect[int]:
+    return select(number).where(table.c.owner_id == usage.c.user_id).correlate(usage).scalar_subquery()
+
+
+COUNTED = {
+    "completed": _of_owner(tasks, func.count(tasks.c.completed_at)),
+    **{one.value: _of_owner(tasks, func.count().filter(tasks.c.priority == one)) for one in Priority},
+    "file_count": _of_owner(files, func.count()),
+    "file_bytes": _of_owner(files, func.coalesce(func.sum(files.c.file_size), 0)),
+}
+RIGHT = and_(*(usage.c[name] == number for name, number in COUNTED.items()))
+RECOUNT = (
+    update(usage)
+    .where(MINE, not_(RIGHT) | bindparam("mended", type_=Boolean))
+    .values(version=usage.c.version + 1, **COUNTED)
+)
+WITH_MISCOUNTED_TASKS = exists().where(tasks.c.owner_id == usage.c.user_id, MISCOUNTED).correlate(usage)
+AUDIT = (
+    select(usage.c.user_id, and_(RIGHT, not_(WITH_MISCOUNTED_TASKS)).label("is_right"))
     .where(usage.c.user_id > bindparam("after"))
     .order_by(usage.c.user_id)
     .limit(bindparam("most"))
-    .cte("batch")
-)
-THEIRS = select(BATCH.c.user_id)
-
-
-def _by_owner(table: Table, counts: Iterable[ColumnElement[int]]) -> Subquery:
-    owner = table.c.owner_id
-    return select(owner, *counts).where(owner.in_(THEIRS)).group_by(owner).subquery()
-
-
-_tasks, _files = _by_owner(tasks, OF_TASKS), _by_owner(files, OF_FILES)
-RIGHT = and_(
-    *(
-        BATCH.c[number.name] == func.coalesce(number, 0)
-        for number in (*_tasks.c, *_files.c)
-        if number.name != "owner_id"
-    ),
-    BATCH.c.user_id.not_in(select(tasks.c.owner_id).where(tasks.c.owner_id.in_(THEIRS), MISCOUNTED)),
-)
-AUDIT = (
-    select(BATCH.c.user_id, RIGHT.label("is_right"))
-    .outerjoin(_tasks, _tasks.c.owner_id == BATCH.c.user_id)
-    .outerjoin(_files, _files.c.owner_id == BATCH.c.user_id)
-    .order_by(BATCH.c.user_id)
 )
 
 
@@ -112,13 +95,7 @@ class SqlStatsRepository:
         # Whoever adds or deletes a file has locked its task before: the locked ones are counted as they stay.
         ids = (await self._session.change(LOCK_MISCOUNTED, {"owner": owner})).scalars().all()
         mended = ids and (await self._session.change(RECOUNT_FILES, {"ids": ids})).rowcount
-        # Whoever writes now has moved the row before, or waits for it: the counts that follow miss nobody, or his move
-        # comes on top of them.
-        kept = await lock(self._session, owner)
-        counted: dict[str, Any] = {}
-        for count in (COUNT_TASKS, COUNT_FILES):
-            counted |= (await self._session.query(count, {"owner": owner})).mappings().one()
-        if counted == kept and not mended:
-            return False
-        await self._session.change(SET.values(version=usage.c.version + 1, **counted), {"owner": owner})
-        return True
+        # Whoever writes now has moved the row before, or waits for it: the statement that follows misses nobody, or his
+        # move comes on top of it.
+        await lock(self._session, owner)
+        return (await self._session.change(RECOUNT, {"owner": owner, "mended": bool(mended)})).rowcount == 1

@@ -7,11 +7,12 @@ from datetime import datetime
 from sqlalchemy import BigInteger, BindParameter, bindparam, case, delete, func, insert, select, union, update
 
 from domain.file import QuotaExceeded
+from domain.task import TaskId, TaskNotFound
 from domain.upload import Upload
 from domain.user import UserId
 from infrastructure.sql import usage
 from infrastructure.sql.session import Session
-from infrastructure.sql.tables import UtcDateTime, files, uploads
+from infrastructure.sql.tables import UtcDateTime, files, tasks, uploads
 
 _asked = bindparam("reserved", type_=BigInteger)
 _left = usage.LEFT.subquery()
@@ -24,8 +25,11 @@ INSERT = (
     .from_select(list(_ROW), select(*_ROW.values()).select_from(_left).where(_room >= bindparam("least")))
     .returning(uploads.c.reserved)
 )
+LEFT_FOR_TASK = usage.LEFT.where(
+    select(tasks.c.id).where(tasks.c.id == bindparam("task_id"), tasks.c.owner_id == bindparam("owner")).exists()
+)
 THIS = uploads.c.stored_name == bindparam("name")
-SEE = update(uploads).where(THIS).values(seen_at=bindparam("at"))
+RENEW = update(uploads).where(THIS).values(seen_at=bindparam("at"))
 END = delete(uploads).where(THIS)
 _UNSEEN = uploads.c.seen_at < bindparam("since", type_=UtcDateTime)
 ABANDON = delete(uploads).where(_UNSEEN)
@@ -47,14 +51,18 @@ class SqlUploadRepository:
             raise QuotaExceeded
         return replace(upload, reserved=reserved)
 
-    async def left(self, owner: UserId, *, quota: int, now: datetime) -> int:
-        return max(0, await usage.left_of(self._session, owner, quota, now))
+    async def left(self, task_id: TaskId, *, owner: UserId, quota: int, now: datetime) -> int:
+        row = usage.quota_of(owner, quota, now) | {"task_id": task_id}
+        left: int | None = (await self._session.query(LEFT_FOR_TASK, row)).scalar_one_or_none()
+        if left is None:
+            raise TaskNotFound
+        return max(0, left)
 
-    async def see(self, stored_name: str, *, at: datetime) -> None:
-        await self._session.change(SEE, {"name": stored_name, "at": at})
+    async def renew(self, stored_name: str, *, at: datetime) -> None:
+        await self._session.change(RENEW, {"name": stored_name, "at": at})
 
     async def end(self, stored_name: str) -> None:
-        await ended(self._session, stored_name)
+        await self._session.change(END, {"name": stored_name})
 
     async def abandon(self, *, unseen_since: datetime) -> int:
         return (await self._session.change(ABANDON, {"since": unseen_since})).rowcount
@@ -64,8 +72,3 @@ class SqlUploadRepository:
 
     async def known(self, stored_names: Sequence[str]) -> set[str]:
         return set((await self._session.query(KNOWN, {"names": stored_names})).scalars())
-
-
-async def ended(session: Session, stored_name: str) -> bool:
-    """End an upload; whether there was one. Who gives it up at the same time waits for us, or we for him."""
-    return (await session.change(END, {"name": stored_name})).rowcount == 1

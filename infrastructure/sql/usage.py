@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, RowMapping, Select, bindparam, cast, func, select, update
+from sqlalchemy import BigInteger, bindparam, cast, func, select, update
 
-from domain.upload import LIVES
+from domain.upload import LEASE
 from domain.user import NotAuthenticated, UserId
 from infrastructure.sql.session import Session
 from infrastructure.sql.tables import UtcDateTime, uploads, usage
@@ -19,7 +19,7 @@ MOVE = (
     .where(MINE)
     .values(version=usage.c.version + 1, **{name: usage.c[name] + more for name, more in _MORE.items()})
 )
-LOCK = select(*COUNTERS).where(MINE).with_for_update()
+LOCK = select(usage.c.user_id).where(MINE).with_for_update()
 VERSION = select(usage.c.version).where(MINE)
 _RESERVED = select(func.coalesce(func.sum(uploads.c.reserved), 0)).where(
     uploads.c.owner_id == bindparam("owner"), uploads.c.seen_at > bindparam("since", type_=UtcDateTime)
@@ -47,25 +47,22 @@ async def move(
         raise NotAuthenticated
 
 
-async def lock(session: Session, owner: UserId) -> RowMapping:
+async def lock(session: Session, owner: UserId) -> None:
     """Nobody else moves the counters, or reserves room, until the end of this write."""
-    counters = (await session.change(LOCK, {"owner": owner})).mappings().one_or_none()
-    if counters is None:
+    if (await session.change(LOCK, {"owner": owner})).one_or_none() is None:
         raise NotAuthenticated
-    return counters
 
 
 async def version_of(session: Session, owner: UserId) -> int:
-    return await _one(session, VERSION, {"owner": owner})
+    version: int | None = (await session.query(VERSION, {"owner": owner})).scalar_one_or_none()
+    if version is None:
+        raise NotAuthenticated
+    return version
 
 
 def quota_of(owner: UserId, quota: int, now: datetime) -> dict[str, Any]:
     """The parameters of `LEFT`."""
-    return {"owner": owner, "quota": quota, "since": now - LIVES}
-
-
-async def left_of(session: Session, owner: UserId, quota: int, now: datetime) -> int:
-    return await _one(session, LEFT, quota_of(owner, quota, now))
+    return {"owner": owner, "quota": quota, "since": now - LEASE}
 
 
 def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: int, size: int) -> dict[str, int]:
@@ -75,10 +72,3 @@ def _moved(owner: UserId, before: Iterable[Any], after: Iterable[Any], files: in
             more[task.priority] += sign
             more["completed"] += sign * (task.completed_at is not None)
     return {"owner": owner} | {f"more_{name}": number for name, number in more.items()}
-
-
-async def _one(session: Session, statement: Select[Any], parameters: dict[str, Any]) -> int:
-    value: int | None = (await session.query(statement, parameters)).scalar_one_or_none()
-    if value is None:
-        raise NotAuthenticated
-    return value

@@ -131,13 +131,12 @@ ROUTES: dict[str, tuple[Prepare, list[str], list[str]]] = {
         write(GET_TASK, *SAVE),
         RATES,
     ),
-    # Two looks before the body is read, at the task and at the quota. Room is reserved before the content is read, and
+    # One look before the body is read, at the task and at the quota. Room is reserved before the content is read, and
     # who waited for the lock sees what others reserved by then. What is true in the end is checked with the record.
     "POST /tasks/{task_id}/files": (
         to_a_task("/tasks/{task_id}/files", files={"file": ("notes.txt", b"hello")}),
         [
-            "SELECT tasks",
-            "SELECT uploads, usage",
+            "SELECT uploads, usage, tasks",
             *write("SELECT usage FOR UPDATE", "INSERT uploads, usage"),
             *write(*SAVE, "DELETE uploads", "INSERT files, uploads, usage"),
         ],

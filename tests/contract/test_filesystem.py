@@ -62,22 +62,6 @@ async def test_an_unfinished_file_is_listed_and_can_be_deleted(disk: FilesystemS
     assert [path.name for path in root.iterdir()] == [name]
 
 
-async def test_what_comes_slowly_is_written_all_the_same(
-    disk: FilesystemStorage, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("infrastructure.batches.SECONDS", 0)
-    sizes: list[int] = []
-
-    async def source() -> AsyncIterator[bytes]:
-        for _ in range(3):
-            yield b"one"
-            sizes.extend(path.stat().st_size for path in root.iterdir())
-
-    await disk.put("a", source())
-    assert sizes[1] >= len(b"one")
-    assert sizes[2] >= len(b"oneone")
-
-
 async def test_only_files_with_names_of_ours_are_listed(disk: FilesystemStorage, root: Path) -> None:
     await disk.ping()
     ours, folder, link = (stored_name(TaskId(task), "txt") for task in (1, 2, 3))
@@ -143,6 +127,28 @@ async def test_a_new_folder_is_durable_too(
     monkeypatch.setattr(os, "fsync", fsync)
     await disk.ping()
     assert set(synced) == {root.parent, root.parent.parent}
+
+
+async def test_nobody_takes_a_new_folder_for_ready_before_it_is_durable(
+    disk: FilesystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, real, calls = asyncio.get_running_loop(), os.fsync, count(1)
+    inside, go_on = asyncio.Event(), threading.Event()
+
+    def fsync(descriptor: int) -> None:
+        if next(calls) == 1:
+            loop.call_soon_threadsafe(inside.set)
+            go_on.wait(5)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    first = asyncio.create_task(disk.ping())
+    await inside.wait()
+    second = asyncio.create_task(disk.put("a", some(b"one")))
+    acknowledged, _ = await asyncio.wait({second}, timeout=0.1)
+    go_on.set()
+    await asyncio.gather(first, second)
+    assert not acknowledged
 
 
 @pytest.mark.parametrize("failing", [1, 2], ids=["file", "folder"])

@@ -12,7 +12,7 @@ from application.ports import Transaction, UnitOfWork
 from domain.stats import Day
 from domain.task import StaleTask, TaskId, TaskNotFound
 from domain.user import EmailTaken, NotAuthenticated, User, UserId, UsernameTaken
-from tests.examples import NOON, QUOTA, a_task, a_user, stored_file, stored_task, stored_user
+from tests.examples import NOON, a_task, a_user, stored_file, stored_task, stored_user
 
 NOBODY = UserId(2**62)
 Call = Callable[[Transaction], Awaitable[object]]
@@ -96,7 +96,6 @@ async def test_nothing_is_stored_for_an_owner_who_is_gone(work: UnitOfWork) -> N
         lambda tx: tx.users.get(NOBODY),
         lambda tx: tx.stats.version(NOBODY),
         lambda tx: tx.stats.tally(NOBODY, today=Day.around(NOON, ZoneInfo("UTC")), now=NOON),
-        lambda tx: tx.uploads.left(NOBODY, quota=QUOTA, now=NOON),
     ]
     for ask in questions:
         async with work.read() as tx:

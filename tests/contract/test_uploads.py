@@ -10,7 +10,8 @@ import pytest
 
 from application.ports import UnitOfWork
 from domain.file import QuotaExceeded, TaskFile
-from domain.upload import LIVES, Upload, UploadAbandoned
+from domain.task import TaskId, TaskNotFound
+from domain.upload import LEASE, Upload, UploadAbandoned
 from domain.user import NotAuthenticated, User, UserId
 from tests.examples import NOON, a_file, stored_file, stored_task, stored_user
 
@@ -32,8 +33,9 @@ async def add(work: UnitOfWork, file: TaskFile, *, quota: int = 100) -> TaskFile
 
 
 async def left(work: UnitOfWork, owner: User, *, quota: int = 100, now: datetime = NOON) -> int:
+    task = await stored_task(work, owner)
     async with work.read() as tx:
-        return await tx.uploads.left(owner.id, quota=quota, now=now)
+        return await tx.uploads.left(task.id, owner=owner.id, quota=quota, now=now)
 
 
 async def known(work: UnitOfWork, names: Sequence[str]) -> set[str]:
@@ -87,7 +89,7 @@ async def test_exactly_what_fits_of_many_at_once_begins_and_is_recorded(work: Un
     all_have_tried.set()
     outcomes = await asyncio.gather(*uploads, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["QuotaExceeded"] * 15 + ["TaskFile"] * 10
-    assert (await left(work, user), await left(work, user, now=NOON + 2 * LIVES)) == (0, 0)
+    assert (await left(work, user), await left(work, user, now=NOON + 2 * LEASE)) == (0, 0)
 
 
 async def test_many_who_take_what_is_left_take_no_more(work: UnitOfWork) -> None:
@@ -107,7 +109,7 @@ async def test_beginning_and_recording_at_once_get_in_nobodys_way(work: UnitOfWo
         file = a_file(tasks[number % 2], size=9)
         await begin(work, Upload(file.stored_name, user.id, 10, NOON), quota=200)
         async with work.write() as tx:
-            await tx.uploads.see(file.stored_name, at=NOON)
+            await tx.uploads.renew(file.stored_name, at=NOON)
         return (await add(work, file, quota=200)).file_size
 
     assert await asyncio.gather(*map(upload, range(20))) == [9] * 20
@@ -120,30 +122,30 @@ async def test_a_reservation_leaves_the_version_of_the_statistics(work: UnitOfWo
     async with work.write() as tx:
         before = await tx.stats.version(user.id)
         await tx.uploads.begin(Upload(file.stored_name, user.id, 10, NOON), quota=100)
-        await tx.uploads.see(file.stored_name, at=NOON)
+        await tx.uploads.renew(file.stored_name, at=NOON)
         await tx.uploads.end(file.stored_name)
         assert await tx.stats.version(user.id) == before
 
 
 async def test_who_was_not_seen_for_too_long_holds_no_room_but_can_be_recorded(work: UnitOfWork) -> None:
     user = await stored_user(work)
-    file = replace(a_file(await stored_task(work, user), size=60), uploaded_at=NOON + LIVES)
+    file = replace(a_file(await stored_task(work, user), size=60), uploaded_at=NOON + LEASE)
     await begin(work, Upload(file.stored_name, user.id, 60, NOON))
-    assert await left(work, user, now=NOON + LIVES - TICK) == 40
-    assert await left(work, user, now=NOON + LIVES) == 100
-    await begin(work, an_upload(user, 40, seen_at=NOON + LIVES))
+    assert await left(work, user, now=NOON + LEASE - TICK) == 40
+    assert await left(work, user, now=NOON + LEASE) == 100
+    await begin(work, an_upload(user, 40, seen_at=NOON + LEASE))
     await add(work, file)
-    assert await left(work, user, now=NOON + LIVES) == 0
+    assert await left(work, user, now=NOON + LEASE) == 0
 
 
 async def test_who_was_given_away_the_room_of_is_judged_by_what_is_left(work: UnitOfWork) -> None:
     user = await stored_user(work)
-    file = replace(a_file(await stored_task(work, user), size=60), uploaded_at=NOON + LIVES)
+    file = replace(a_file(await stored_task(work, user), size=60), uploaded_at=NOON + LEASE)
     await begin(work, Upload(file.stored_name, user.id, 60, NOON))
-    await begin(work, an_upload(user, 41, seen_at=NOON + LIVES))
+    await begin(work, an_upload(user, 41, seen_at=NOON + LEASE))
     with pytest.raises(QuotaExceeded):
         await add(work, file)
-    assert await left(work, user, now=NOON + LIVES) == 59
+    assert await left(work, user, now=NOON + LEASE) == 59
     assert await known(work, [file.stored_name]) == {file.stored_name}  # nothing of the refused write stays
 
 
@@ -151,9 +153,9 @@ async def test_who_is_seen_keeps_his_room(work: UnitOfWork) -> None:
     user = await stored_user(work)
     upload = await begin(work, an_upload(user, 60))
     async with work.write() as tx:
-        await tx.uploads.see(upload.stored_name, at=NOON + LIVES)
-        await tx.uploads.see("task_1_nobody.txt", at=NOON)
-    assert await left(work, user, now=NOON + LIVES) == 40
+        await tx.uploads.renew(upload.stored_name, at=NOON + LEASE)
+        await tx.uploads.renew("task_1_nobody.txt", at=NOON)
+    assert await left(work, user, now=NOON + LEASE) == 40
 
 
 async def test_more_than_was_reserved_is_judged_by_what_is_left(work: UnitOfWork) -> None:
@@ -189,7 +191,7 @@ async def test_the_abandoned_can_not_be_recorded_any_more(work: UnitOfWork) -> N
         for count in (1, 0):
             assert await tx.uploads.unseen(since=long_ago) == count
             assert await tx.uploads.abandon(unseen_since=long_ago) == count
-        await tx.uploads.see(files[0].stored_name, at=NOON)
+        await tx.uploads.renew(files[0].stored_name, at=NOON)
     with pytest.raises(UploadAbandoned):
         await add(work, files[0])
     assert await known(work, [file.stored_name for file in files]) == {file.stored_name for file in files[1:]}
@@ -236,5 +238,12 @@ async def test_an_owner_who_is_gone(work: UnitOfWork) -> None:
     nobody = replace(await stored_user(work), id=UserId(10**9))
     with pytest.raises(NotAuthenticated):
         await begin(work, an_upload(nobody))
-    with pytest.raises(NotAuthenticated):
-        await left(work, nobody)
+
+
+async def test_nothing_is_left_for_a_task_that_is_gone_or_somebody_elses(work: UnitOfWork) -> None:
+    user, other = await stored_user(work), await stored_user(work)
+    task = await stored_task(work, user)
+    for task_id, owner in ((task.id, other.id), (TaskId(10**9), user.id), (task.id, UserId(10**9))):
+        with pytest.raises(TaskNotFound):
+            async with work.read() as tx:
+                await tx.uploads.left(task_id, owner=owner, quota=100, now=NOON)

@@ -13,7 +13,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from domain.upload import LIVES
+from domain.upload import LEASE
 from tests.e2e.service import Service
 from tests.e2e.started import logged_in, started
 
@@ -122,7 +122,7 @@ async def test_a_killed_process_holds_room_for_as_long_as_an_upload_lives_unseen
         await asyncio.wait(standing)
         assert await scene.upload(others[0]) == 507
         # As if nobody had seen them for so long.
-        await scene.ask("UPDATE uploads SET seen_at = seen_at - $1::interval", LIVES)
+        await scene.ask("UPDATE uploads SET seen_at = seen_at - $1::interval", LEASE)
         assert await scene.upload_at_once(others) == {201: held, 507: UPLOADS - held}
         await scene.check(others[0])
         # What is left is the reconciler's: uploads that hold no room, and unfinished drafts.
