@@ -1,10 +1,14 @@
 """The one file of a multipart/form-data request (RFC 7578), taken out of the body as it arrives, never held whole."""
 
-import re
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
 
 from application.uploads import IncomingFile
 from domain.errors import Invalid
@@ -13,16 +17,19 @@ from interfaces.http import parameters
 from interfaces.http.content_digest import sha256_in
 from interfaces.http.problems import UNSUPPORTED_MEDIA_TYPE, Refused
 
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
 MALFORMED_MULTIPART = ("malformed-multipart", "The body is not well-formed multipart/form-data.")
 
 FIELD = "file"
 OVERHEAD = 16 * 1024  # all that may be in a body beside the bytes of the file
 HEADERS = 8
+SLICE = 64 * 1024  # a hostile body costs 25 ms to parse for so many bytes; then others get their turn
 LENGTH_DIGITS = 19
 BOUNDARY_MAX = 70  # RFC 2046, 5.1.1
-BLANK = b"\r\n\r\n"
-HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r]*)")
-TOO_MUCH = f"More than {OVERHEAD} bytes beside the file."
+
+logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings quote the body
 
 
 class MultipartFile:
@@ -42,92 +49,132 @@ class MultipartFile:
         return max(0, int(length) - OVERHEAD)
 
     async def open(self) -> IncomingFile:
-        delimiter = b"\r\n--" + _boundary(self._request.headers["content-type"]).encode()
-        body = _Body(self._request)
-        head, found = await _head(body, delimiter.removeprefix(b"\r\n"))
-        headers = _headers(head)
-        beside = len(head + delimiter + b"--\r\n")
+        boundary = _boundary(self._request.headers["content-type"])
+        reader = _Reader(boundary)
+        body = self._body(reader)
+        async for chunk in body:
+            reader.feed(chunk)
+            if reader.described or reader.ended or reader.failure:
+                break
+        if not reader.described:
+            raise reader.failure or (_no_file() if reader.ended else _truncated())
         return IncomingFile(
-            filename=_filename(headers),
-            declared_type=headers.get("content-type", b"").decode("latin-1"),
-            sha256=sha256_in(headers.get("content-digest", b"").decode("latin-1")),
-            size=None if body.length is None else max(0, body.length - beside),
-            chunks=_content(body, found, delimiter, room=OVERHEAD - len(head + delimiter + b"--")),
+            filename=_filename(reader.headers),
+            declared_type=reader.headers.get("content-type", b"").decode("latin-1"),
+            sha256=sha256_in(reader.headers.get("content-digest", b"").decode("latin-1")),
+            size=self._size(beside=reader.head + len(f"\r\n--{boundary}--\r\n")),
+            chunks=_content(reader, body),
         )
 
+    def _size(self, beside: int) -> int | None:
+        """What the length of the request leaves for the file."""
+        length = self._request.headers.get("content-length")
+        return None if length is None else max(0, int(length) - beside)
 
-class _Body:
-    """The content of the request as it is sent; its own `Content-Digest`, if there is one, must hold in the end."""
-
-    def __init__(self, request: Request) -> None:
-        length = request.headers.get("content-length")
-        self.length = None if length is None else int(length)
-        self._chunks = request.stream()
-        self._expected = sha256_in(", ".join(request.headers.getlist("content-digest")))
-        self._digest = sha256()
-
-    async def read(self) -> bytes | None:
-        """What comes next; None at the end."""
-        chunk = await anext(self._chunks, None)
-        if chunk and self._expected:
-            self._digest.update(chunk)
-        return chunk
-
-    def check(self) -> None:
-        if self._expected not in {None, self._digest.hexdigest()}:
+    async def _body(self, reader: "_Reader") -> AsyncIterator[bytes]:
+        """The content of the request as it is sent; at its end its own `Content-Digest`, if there is one, must hold."""
+        expected = sha256_in(", ".join(self._request.headers.getlist("content-digest")))
+        digest = sha256()
+        async for chunk in self._request.stream():
+            if expected:
+                digest.update(chunk)
+            for start in range(0, len(chunk), SLICE):
+                yield chunk[start : start + SLICE]
+                await asyncio.sleep(0)
+        if expected and reader.ended and digest.hexdigest() != expected:
             raise DigestMismatch(reason="digest")
 
 
-async def _head(body: _Body, delimiter: bytes) -> tuple[bytes, bytes]:
-    """All before the content, with the empty line that ends it; and what was read of the content with it."""
-    found = b""
-    while BLANK not in found and len(found) <= OVERHEAD and (chunk := await body.read()) is not None:
-        found += chunk
-    head, blank, content = found.partition(BLANK)
-    first_line = head.removeprefix(b"\r\n").partition(b"\r\n")[0]
-    if first_line == delimiter + b"--":
-        raise _no_file()
-    if first_line != delimiter:
-        raise _malformed("The body does not start with its boundary.")
-    if len(head) > OVERHEAD:
-        raise _malformed(TOO_MUCH)
-    if not blank:
-        raise _truncated()
-    return head + blank, content
+async def _content(reader: "_Reader", body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The bytes of the file, from what is read already to the end of the body."""
+    yield reader.take()
+    while not reader.failure and (chunk := await anext(body, None)) is not None:
+        reader.feed(chunk)
+        yield reader.take()
+    if reader.failure or not reader.ended:
+        raise reader.failure or _truncated()
 
 
-def _headers(head: bytes) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    _, *lines = head.removeprefix(b"\r\n").removesuffix(BLANK).split(b"\r\n")
-    for line in lines:
-        header = HEADER.fullmatch(line)
-        name = header[1].decode().lower() if header else ""
-        if not header or name in found or len(found) == HEADERS:
-            raise _malformed("The headers of the part are malformed, repeated or too many.")
-        found[name] = header[2].strip(b" \t")
-    return found
+class _Reader:
+    """python-multipart's push parser, held to one part and to little beside it; what it finds waits here to be taken.
 
+    So does what it finds wrong: it counts after all that comes before it, however the body is cut into chunks.
+    """
 
-async def _content(body: _Body, found: bytes, delimiter: bytes, *, room: int) -> AsyncIterator[bytes]:
-    """The bytes of the file, from what is found of them already; then, up to the end of the body, nothing."""
-    end = re.compile(re.escape(delimiter) + rb"(--|\r\n|[ \t])")
-    held = len(delimiter) + 1  # which may be the start of the end
-    while not (closing := end.search(found)):
-        yield found[:-held]
-        if (chunk := await body.read()) is None:
-            raise _truncated()
-        found = found[-held:] + chunk
-    yield found[: closing.start()]
-    if closing[1] == b"\r\n":
-        raise _extra_part()
-    if closing[1] != b"--":
-        raise _malformed("There is white space behind a boundary.")
-    rest = len(found) - closing.end()
-    while rest <= room and (chunk := await body.read()) is not None:
-        rest += len(chunk)
-    if rest > room:
-        raise _malformed(TOO_MUCH)
-    body.check()
+    def __init__(self, boundary: str) -> None:
+        self.headers: dict[str, bytes] = {}
+        self.described = False  # the part's headers are complete
+        self.head = 0  # bytes before the content
+        self.ended = False
+        self.failure: Refused | Invalid | None = None
+        self._name, self._value = b"", b""
+        self._pieces: list[bytes] = []
+        self._parts = 0
+        self._overhead = 0
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._on_part_begin,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_end": self._on_end,
+        }
+        self._parser = MultipartParser(boundary, callbacks, max_header_count=HEADERS, max_header_size=OVERHEAD)
+
+    def feed(self, chunk: bytes) -> None:
+        """Line by line up to the content: the parser does not tell where it begins."""
+        start = 0
+        while start < len(chunk) and not self.failure:
+            stop = len(chunk) if self.described or self.ended else chunk.find(b"\n", start) + 1 or len(chunk)
+            self._feed(chunk[start:stop])
+            start = stop
+
+    def _feed(self, piece: bytes) -> None:
+        self._overhead += len(piece)
+        try:
+            self._parser.write(piece)
+        except FormParserError:
+            self.failure = _malformed()
+        except (Refused, Invalid) as failure:
+            self.failure = failure
+        if self._overhead > OVERHEAD and not self.failure:
+            self.failure = _malformed(f"More than {OVERHEAD} bytes beside the file.")
+
+    def take(self) -> bytes:
+        """All that was found of the file since the last time."""
+        found = b"".join(self._pieces)
+        self._pieces.clear()
+        return found
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > 1:
+            raise Invalid(f"One part only, named {FIELD}.", reason="extra_part")
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        name = self._name.decode("ascii").lower()
+        if name in self.headers:
+            raise _malformed("A header of the part is repeated.")
+        self.headers[name] = self._value.strip(b" \t")
+        self._name, self._value = b"", b""
+
+    def _on_headers_finished(self) -> None:
+        self.described = True
+        self.head = self._overhead
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._overhead -= end - start
+        self._pieces.append(data[start:end])
+
+    def _on_end(self) -> None:
+        self.ended = True
 
 
 def _boundary(content_type: str) -> str:
@@ -154,7 +201,7 @@ def _filename(headers: dict[str, bytes]) -> str:
     if kind != "form-data" or "name" not in found:
         raise _malformed("The part's Content-Disposition is not that of a form field.")
     if found["name"] != FIELD:
-        raise _extra_part()
+        raise Invalid(f"One part only, named {FIELD}.", reason="extra_part")
     try:
         extended, plain = found.get("filename*"), found.get("filename", "")
         filename = parameters.unescaped(plain) if extended is None else parameters.extended(extended)
@@ -175,10 +222,6 @@ def _truncated() -> Refused:
 
 def _not_utf8() -> Invalid:
     return Invalid("A name in UTF-8.", pointer=f"/{FIELD}", reason="filename_characters")
-
-
-def _extra_part() -> Invalid:
-    return Invalid(f"One part only, named {FIELD}.", reason="extra_part")
 
 
 def _no_file() -> Invalid:
