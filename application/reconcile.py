@@ -14,7 +14,6 @@ from domain.user import NotAuthenticated, UserId
 
 PAGE = 5000  # to list a part of a folder, all of it is read
 SHOWN = 100  # of each kind; the others are only counted
-STRAYS_BELIEVED = 100  # a crash may leave so many, however few files there are
 LAST = "\U0010ffff"  # behind every name
 
 
@@ -71,12 +70,36 @@ Looked: TypeAlias = Callable[[int, int], object]  # called with how much was loo
 
 
 @dataclass(frozen=True, slots=True)
+class Belief:
+    """How much may be wrong to be true: a `share` of all, and `lost` files and `strays` however few there are.
+
+    More is left alone. A folder that is not mounted has lost all files, to an empty database all bytes are strays.
+    """
+
+    lost: float
+    strays: float
+    share: float
+
+    def limits(self, findings: Findings) -> Mapping[Wrong, float]:
+        """How many of each kind may be mended, of those that were seen."""
+        totals: dict[Wrong, float] = {kind: found.total for kind, found in findings.wrong.items()}
+        if totals[Wrong.MISSING] + totals[Wrong.WRONG_SIZE] > max(self.lost, self.share * findings.records):
+            totals[Wrong.MISSING] = totals[Wrong.WRONG_SIZE] = 0
+        if totals[Wrong.STRAY] > max(self.strays, self.share * findings.contents):
+            totals[Wrong.STRAY] = 0
+        return totals
+
+
+BY_ITSELF = Belief(lost=0, strays=100, share=0.5)  # a crash may leave a hundred strays
+BY_AN_OPERATOR = Belief(lost=10, strays=100, share=0.9)
+WHATEVER_IT_FINDS = Belief(lost=inf, strays=inf, share=1)
+
+
+@dataclass(frozen=True, slots=True)
 class ReconcileFiles:
     """May run at any time and anywhere, twice at once, and be killed: the next run does what is left.
 
-    On its own it looks before it mends, and believes neither a storage that lost more than half of the files, like a
-    folder that is not mounted, nor a database that knows less than half of them, like an empty one: it leaves them
-    alone. With `insist` it believes both.
+    It looks before it mends, and mends no more than it has seen and has the `belief` for.
     """
 
     job_name: ClassVar[str] = "reconcile-files"
@@ -87,15 +110,15 @@ class ReconcileFiles:
     chronicle: Chronicle
 
     async def __call__(
-        self, *, fix: bool = True, insist: bool = False, looked: Looked = lambda at, of: None
+        self, *, fix: bool = True, belief: Belief = BY_ITSELF, looked: Looked = lambda at, of: None
     ) -> Findings:
         long_ago = self.clock() - self.min_age
         # First of all: what no upload and no record knows from here on will never be recorded.
         abandoned = await self._abandon(long_ago, fix=fix)
         compare = partial(_Comparison, self.work, self.storage, self.chronicle, long_ago, looked)
-        findings = await compare(dict.fromkeys(Wrong, inf) if fix and insist else {}).run()
-        if fix and not insist and findings.left:
-            findings = await compare(_believed(findings)).run()
+        findings = await compare({}).run()
+        if fix and findings.left:
+            findings = await compare(belief.limits(findings)).run()
         findings.wrong[Wrong.ABANDONED] = Found(abandoned, mended=abandoned if fix else 0)
         await self._recount(findings.wrong[Wrong.MISCOUNTED], fix=fix)
         if fix:
@@ -126,16 +149,6 @@ class ReconcileFiles:
                 return await tx.stats.recount(owner)
         except NotAuthenticated:
             return False
-
-
-def _believed(findings: Findings) -> Mapping[Wrong, float]:
-    """How many of each kind may be mended: those that were seen, unless they are too many to be true."""
-    totals: dict[Wrong, float] = {kind: found.total for kind, found in findings.wrong.items()}
-    if 2 * (totals[Wrong.MISSING] + totals[Wrong.WRONG_SIZE]) > findings.records:
-        totals[Wrong.MISSING] = totals[Wrong.WRONG_SIZE] = 0
-    if STRAYS_BELIEVED < totals[Wrong.STRAY] > findings.contents / 2:
-        totals[Wrong.STRAY] = 0
-    return totals
 
 
 @dataclass(slots=True)

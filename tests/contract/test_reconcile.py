@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from application.ports import FileStorage, UnitOfWork
-from application.reconcile import ReconcileFiles, Wrong
+from application.reconcile import WHATEVER_IT_FINDS, ReconcileFiles, Wrong
 from application.uploads import IncomingFile, UploadFile
 from domain.errors import Unavailable
 from domain.file import TaskFile
@@ -94,7 +94,7 @@ async def test_bytes_of_an_upload_that_goes_on_are_safe_however_old_they_are(
 ) -> None:
     async def later() -> None:
         clock.passed += MIN_AGE - MINUTE
-        findings = await reconcile(insist=True)
+        findings = await reconcile(belief=WHATEVER_IT_FINDS)
         assert (findings.left, findings.wrong[Wrong.STRAY].total, findings.wrong[Wrong.ABANDONED].total) == (0, 0, 0)
 
     file = await upload(task.owner_id, task.id, Sent([later, later, later]))

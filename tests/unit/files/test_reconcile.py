@@ -11,7 +11,16 @@ from typing_extensions import override
 
 from application.files import DeleteFile
 from application.ports import DatabaseAway, StorageAway, StoredContent
-from application.reconcile import SHOWN, STRAYS_BELIEVED, Findings, ReconcileFiles, Wrong
+from application.reconcile import (
+    BY_AN_OPERATOR,
+    BY_ITSELF,
+    SHOWN,
+    WHATEVER_IT_FINDS,
+    Belief,
+    Findings,
+    ReconcileFiles,
+    Wrong,
+)
 from application.uploads import UploadFile
 from domain.file import TaskFile, stored_name
 from domain.task import Task, TaskId
@@ -102,8 +111,8 @@ async def test_where_nothing_is_wrong_nothing_is_done(
 ) -> None:
     files = [await whole_file(work, storage, task) for _ in range(5)]
     before = work.database.snapshot()
-    for fix, insist in product((False, True), repeat=2):
-        findings = await reconcile(fix=fix, insist=insist)
+    for fix, belief in product((False, True), (BY_ITSELF, WHATEVER_IT_FINDS)):
+        findings = await reconcile(fix=fix, belief=belief)
         assert (wrong(findings), findings.left, findings.contents, findings.records) == ({}, 0, 5, 5)
     assert storage.names() == [file.stored_name for file in files]
     assert work.database.snapshot() == before
@@ -142,12 +151,12 @@ async def test_a_look_finds_everything_and_changes_nothing(
     assert (chronicle.lost, chronicle.runs) == ([], [])
 
 
-@pytest.mark.parametrize("insist", [False, True])
+@pytest.mark.parametrize("belief", [BY_ITSELF, BY_AN_OPERATOR, WHATEVER_IT_FINDS], ids=["job", "fix", "insist"])
 async def test_all_that_is_wrong_is_mended_and_then_nothing_is_wrong(
-    reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task, chronicle: Chronicle, insist: bool
+    reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task, chronicle: Chronicle, belief: Belief
 ) -> None:
     whole, expected = await everything_wrong(work, storage, task)
-    findings = await reconcile(insist=insist)
+    findings = await reconcile(belief=belief)
     assert wrong(findings) == {kind: (len(which), len(which)) for kind, which in expected.items()}
     assert (findings.left, chronicle.runs) == (0, [findings])
     assert sorted(chronicle.lost) == sorted((expected[kind][0], kind) for kind in (Wrong.MISSING, Wrong.WRONG_SIZE))
@@ -203,22 +212,36 @@ async def test_a_storage_that_lost_more_than_half_is_believed_by_an_operator_onl
     findings = await reconcile()
     assert (findings.left, name in storage.names()) == (left, False)
     assert await files_of(work, task) == files[lost - left :]
-    assert (await reconcile(insist=True)).left == 0
+    assert (await reconcile(belief=WHATEVER_IT_FINDS)).left == 0
     assert await files_of(work, task) == files[lost:]
     assert len(chronicle.lost) == lost
 
 
-@pytest.mark.parametrize(("whole", "left"), [(0, STRAYS_BELIEVED + 1), (STRAYS_BELIEVED + 1, 0)])
+@pytest.mark.parametrize(("whole", "left"), [(0, int(BY_ITSELF.strays) + 1), (int(BY_ITSELF.strays) + 1, 0)])
 async def test_a_database_that_knows_less_than_half_is_believed_by_an_operator_only(
     reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task, whole: int, left: int
 ) -> None:
     files = [await whole_file(work, storage, task) for _ in range(whole)]
-    strays = [await stray(storage) for _ in range(STRAYS_BELIEVED + 1)]
+    strays = [await stray(storage) for _ in range(int(BY_ITSELF.strays) + 1)]
     findings = await reconcile()
     assert findings.wrong[Wrong.STRAY].first == sorted(strays)[:SHOWN]
     assert (findings.left, len(storage.names())) == (left, whole + left)
-    assert (await reconcile(insist=True)).left == 0
+    assert (await reconcile(belief=WHATEVER_IT_FINDS)).left == 0
     assert storage.names() == [file.stored_name for file in files]
+
+
+@pytest.mark.parametrize(("count", "left"), [(10, 0), (11, 11)])
+async def test_another_storage_and_another_database_are_believed_only_by_who_insists(
+    reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task, count: int, left: int
+) -> None:
+    for _ in range(count):
+        await storage.delete((await whole_file(work, storage, task)).stored_name)
+    strays = [await stray(storage) for _ in range(101 if left else 100)]
+    findings = await reconcile(belief=BY_AN_OPERATOR)
+    assert (findings.wrong[Wrong.MISSING].left, findings.wrong[Wrong.STRAY].left) == (left, left and len(strays))
+    assert len(await files_of(work, task)) == left
+    assert (await reconcile(belief=WHATEVER_IT_FINDS)).left == 0
+    assert (await files_of(work, task), storage.names()) == ([], [])
 
 
 async def test_what_disappears_after_the_look_is_not_believed(
@@ -262,7 +285,7 @@ async def test_a_file_that_comes_or_goes_while_it_is_looked_at_is_not_wrong(
     monkeypatch.setattr(storage, "page", page)
     monkeypatch.setattr(storage, "size", size)
     await storage.delete(gone.stored_name)
-    assert wrong(await reconcile(fix=fix, insist=True)) == {}
+    assert wrong(await reconcile(fix=fix, belief=WHATEVER_IT_FINDS)) == {}
     assert [file.stored_name for file in await files_of(work, task)] == storage.names() != []
 
 
@@ -273,12 +296,12 @@ async def test_a_run_that_is_cut_off_leaves_nothing_that_the_next_one_does_not_m
     whole, _ = await everything_wrong(work, storage, task)
     storage.away_after = calls
     with pytest.raises(StorageAway):
-        await reconcile(insist=True)
+        await reconcile(belief=WHATEVER_IT_FINDS)
     work.lost_before_commit = True
     storage.away_after = 10**9
     with pytest.raises(DatabaseAway):
-        await reconcile(insist=True)
+        await reconcile(belief=WHATEVER_IT_FINDS)
     work.lost_before_commit = False
-    await reconcile(insist=True)
+    await reconcile(belief=WHATEVER_IT_FINDS)
     assert wrong(await reconcile(fix=False)) == {}
     assert (await files_of(work, task), storage.names()) == (whole, [file.stored_name for file in whole])
