@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from application.jobs import JobDepth, JobRecord, JobState
+from infrastructure.clock import utc_now
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.jobs import StoredJob
 
@@ -22,7 +23,7 @@ class MemoryJobRecords:
     async def retry(self, job_ids: Sequence[int] | None = None) -> int:
         async with self._database.draft() as draft:
             dead = [row for row in draft.jobs.values() if row.failed_at and (job_ids is None or row.id in job_ids)]
-            draft.jobs.update({row.id: replace(row, attempts=0, failed_at=None, due_at=None) for row in dead})
+            draft.jobs.update({row.id: replace(row, attempts=0, failed_at=None, due_at=utc_now()) for row in dead})
         return len(dead)
 
     async def purge(self, *, dead_before: datetime) -> int:
