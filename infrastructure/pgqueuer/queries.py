@@ -57,7 +57,8 @@ SELECT min(execute_after) - now() AS due_in FROM pgqueuer WHERE entrypoint = ANY
 _BURY_UNKNOWN = """
 WITH unknown AS (
     SELECT id FROM pgqueuer
-    WHERE status IN ('queued', 'picked') AND entrypoint <> ALL($1::text[]) AND heartbeat < now() - $2::interval
+    WHERE status IN ('queued', 'picked') AND entrypoint <> ALL($1::text[])
+        AND greatest(heartbeat, execute_after) < now() - $2::interval
     FOR UPDATE SKIP LOCKED
 ), buried AS (
     UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL

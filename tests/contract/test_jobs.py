@@ -111,6 +111,15 @@ async def test_a_job_of_an_unknown_name_is_buried(service: Service) -> None:
         await service.becomes(service.buried, [("nobody-knows-me", "unknown job")])
 
 
+async def test_a_job_of_an_unknown_name_is_left_alone_until_it_is_due(service: Service) -> None:
+    async with service.work.write() as tx:
+        await tx.jobs.configure(delay=timedelta(hours=1)).enqueue(Unknown)
+    async with service.running(Tell()):
+        await service.enqueue(Unknown)
+        await service.becomes(service.buried, [("nobody-knows-me", "unknown job")])
+    assert [job.state for job in await service.records.page()] == ["waiting", "dead"]
+
+
 async def test_a_job_has_one_key_at_all_its_deliveries_and_no_other_job_has_it(service: Service) -> None:
     ask = AskForKey(times=2)
     async with service.running(ask):
