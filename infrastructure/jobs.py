@@ -20,7 +20,6 @@ MAX_DELIVERIES = 5
 SLOTS = 8  # how many jobs of one kind a process runs at once; no kind can take those of another
 UNKNOWN_JOB = "unknown job"
 NEVER_RETURNED = "its process died each time"
-STOPPED = "stopped"
 
 Jobs: TypeAlias = Mapping[str, Job[...]]
 Backoff: TypeAlias = Callable[[int], timedelta]
@@ -39,6 +38,11 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The job goes back to the queue at once, and this delivery does not count: it has not failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """The job goes back to the queue for a while."""
 
@@ -53,7 +57,7 @@ class Buried:
     error: str
 
 
-Outcome: TypeAlias = Again | Buried | None  # None: done
+Outcome: TypeAlias = Stopped | Again | Buried | None  # None: done
 
 
 def pack(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
@@ -89,19 +93,19 @@ class Deliveries:
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         if self._stopped:
-            return Again(STOPPED, after=timedelta())
+            return Stopped()
         running = asyncio.create_task(self._deliver(delivery))
         self._running.add(running)
         try:
             return await running
         except asyncio.CancelledError:
             logger.info("job stopped", **_names(delivery))
-            return Again(STOPPED, after=timedelta())
+            return Stopped()
         finally:
             self._running.discard(running)
 
     def stop(self) -> None:
-        """Cancel what runs and start no more: it comes back as `Again`, to be done by somebody else at once."""
+        """Cancel what runs and start no more: it comes back as `Stopped`, to be done by somebody else."""
         self._stopped = True
         for running in self._running:
             running.cancel()

@@ -4,13 +4,13 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from application.ports import Clock
 from infrastructure.draining import forward, work_until
-from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Outcome, Pace
+from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Outcome, Pace, Stopped
 
 PACE = Pace(poll=timedelta(seconds=1))  # how late a retry may start; what is enqueued starts at once
 
@@ -30,10 +30,8 @@ class JobStore(Protocol):
         """Forget the job: it is done."""
         ...
 
-    async def put_back(self, delivery: Delivery, error: str, *, due_at: datetime) -> None: ...
-
-    async def bury(self, delivery: Delivery, error: str, *, at: datetime) -> None:
-        """Keep the job, with the error but without its unique key, and don't claim it again."""
+    async def keep(self, delivery: Delivery, **changes: Any) -> None:
+        """Set `due_at`, to put the job back, or `failed_at`, to bury it; and what else there is to know of it."""
         ...
 
 
@@ -94,7 +92,9 @@ class JobRunner:
         match outcome:
             case None:
                 await self._store.finish(delivery)
+            case Stopped():
+                await self._store.keep(delivery, due_at=self._clock(), attempts=delivery.attempt - 1)
             case Again(error, after):
-                await self._store.put_back(delivery, error, due_at=self._clock() + after)
+                await self._store.keep(delivery, due_at=self._clock() + after, error=error)
             case Buried(error):
-                await self._store.bury(delivery, error, at=self._clock())
+                await self._store.keep(delivery, failed_at=self._clock(), error=error, unique_key=None)

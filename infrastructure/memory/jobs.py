@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from infrastructure.clock import utc_now
 from infrastructure.enqueued import NewJob
@@ -21,7 +22,7 @@ class StoredJob:
     arguments: str
     due_at: datetime | None
     priority: int
-    unique: str | None
+    unique_key: str | None
     attempts: int = 0
     failed_at: datetime | None = None
     error: str | None = None
@@ -36,7 +37,7 @@ class MemoryJobQueue:
     ids: "itertools.count[int]"
 
     async def __call__(self, job: NewJob) -> None:
-        if job.unique is not None and any(row.unique == job.unique for row in self.rows.values()):
+        if job.unique is not None and any(row.unique_key == job.unique for row in self.rows.values()):
             return
         row = StoredJob(next(self.ids), job.name, job.arguments, job.due_at(), job.priority, job.unique)
         self.rows[row.id] = row
@@ -61,14 +62,9 @@ class MemoryJobStore:
             draft.jobs.pop(delivery.id, None)
         self._claimed.discard(delivery.id)
 
-    async def put_back(self, delivery: Delivery, error: str, *, due_at: datetime) -> None:
+    async def keep(self, delivery: Delivery, **changes: Any) -> None:
         async with self._database.draft() as draft:
-            draft.jobs[delivery.id] = replace(draft.jobs[delivery.id], error=error, due_at=due_at)
-        self._claimed.discard(delivery.id)
-
-    async def bury(self, delivery: Delivery, error: str, *, at: datetime) -> None:
-        async with self._database.draft() as draft:
-            draft.jobs[delivery.id] = replace(draft.jobs[delivery.id], error=error, failed_at=at, unique=None)
+            draft.jobs[delivery.id] = replace(draft.jobs[delivery.id], **changes)
         self._claimed.discard(delivery.id)
 
     def _fitting(self, rows: Mapping[int, StoredJob], now: datetime) -> list[StoredJob]:

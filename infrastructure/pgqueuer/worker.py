@@ -14,10 +14,10 @@ from pgqueuer.core.tm import cancel_on_exit
 from sqlalchemy import make_url
 
 from infrastructure.draining import forward, work_until
-from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Pace
+from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Pace, Stopped
 from infrastructure.pgqueuer.driver import PatientDriver
 from infrastructure.pgqueuer.manager import SlotManager
-from infrastructure.pgqueuer.queries import JobQueries
+from infrastructure.pgqueuer.queries import STOPPED, JobQueries
 
 # A dead worker's job is taken over after at most LEASE + PACE.poll; pgqueuer renews a lease twice in its time.
 LEASE = timedelta(seconds=20)
@@ -104,6 +104,8 @@ def _entrypoint(deliver: Deliveries) -> AsyncEntrypoint:
     async def run(job: Job) -> None:
         """Raise `RetryRequested` or `JobBuried`, and nothing else: pgqueuer logs and keeps what it is told."""
         match await deliver(Delivery(job.id, job.entrypoint, (job.payload or b"").decode(), job.attempts + 1)):
+            case Stopped():
+                raise RetryRequested(reason=STOPPED)
             case Again(error, after):
                 raise RetryRequested(after, error)
             case Buried(error):

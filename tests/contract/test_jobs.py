@@ -189,6 +189,22 @@ async def test_a_runner_that_has_no_more_time_puts_back_what_runs(service: Servi
     assert await service.buried() == []
 
 
+async def test_to_be_put_back_is_no_failure(service: Service) -> None:
+    wait = Wait()
+    await service.enqueue(Wait)
+    for _ in range(MAX_DELIVERIES + 1):
+        async with service.running(wait) as runner:
+            await asyncio.wait_for(wait.started.get(), SOON)
+            runner.cancel()
+            await asyncio.wait({runner}, timeout=SOON)
+    (job,) = await service.records.page()
+    assert (job.state, job.attempts, job.error) == ("waiting", 0, None)
+    wait.may_end.set()
+    async with service.running(wait):
+        await service.becomes(service.stored, 0)
+    assert (wait.calls, wait.ended) == (MAX_DELIVERIES + 2, 1)
+
+
 async def test_nothing_that_a_job_was_given_or_raised_is_logged(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
