@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -35,37 +36,35 @@ class JobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class JobRunner:
     """Looks for work whenever `enqueued` is set, which each commit with a job in it does."""
 
-    def __init__(
-        self, store: JobStore, jobs: Jobs, *, clock: Clock, enqueued: asyncio.Event, pace: Pace = PACE
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._woken = enqueued
-        self._poll_seconds = pace.poll.total_seconds()
-        self._jobs = jobs
-        self._backoff = pace.backoff
+    store: JobStore
+    jobs: Jobs
+    _: KW_ONLY
+    clock: Clock
+    enqueued: asyncio.Event
+    pace: Pace = PACE
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and what then runs has ended. Cancelling this cancels what runs and puts it back."""
-        deliver = Deliveries(self._jobs, backoff=self._backoff)
+        deliver = Deliveries(self.jobs, backoff=self.pace.backoff)
         await work_until(stop, partial(self._work, deliver), deliver)
 
     async def _work(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
         running: set[asyncio.Task[None]] = set()
         try:
-            with forward(stopping, self._woken):
+            with forward(stopping, self.enqueued):
                 while not stopping.is_set():
-                    self._woken.clear()
+                    self.enqueued.clear()
                     for delivery in await self._claim():
                         task = asyncio.create_task(self._run(deliver, delivery))
                         running.add(task)
                         task.add_done_callback(running.discard)
-                        task.add_done_callback(lambda _: self._woken.set())
+                        task.add_done_callback(lambda _: self.enqueued.set())
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+                        await asyncio.wait_for(self.enqueued.wait(), self.pace.poll.total_seconds())
                 if running:
                     await asyncio.wait(running)
         finally:
@@ -74,7 +73,7 @@ class JobRunner:
 
     async def _claim(self) -> list[Delivery]:
         try:
-            return await self._store.claim(now=self._clock())
+            return await self.store.claim(now=self.clock())
         except Exception as failure:  # noqa: BLE001  the database may be away, locked or full: jobs wait until it is not
             logger.warning("jobs wait for the database", error=type(failure).__name__)
             return []
@@ -86,15 +85,15 @@ class JobRunner:
                 return await self._settle(delivery, outcome)
             except Exception as failure:  # noqa: BLE001  the job is kept until then, and not repeated for this
                 logger.warning("jobs wait for the database", error=type(failure).__name__)
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(self.pace.poll.total_seconds())
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         match outcome:
             case None:
-                await self._store.finish(delivery)
+                await self.store.finish(delivery)
             case Stopped():
-                await self._store.keep(delivery, due_at=self._clock(), attempts=delivery.attempt - 1)
+                await self.store.keep(delivery, due_at=self.clock(), attempts=delivery.attempt - 1)
             case Again(error, after):
-                await self._store.keep(delivery, due_at=self._clock() + after, error=error)
+                await self.store.keep(delivery, due_at=self.clock() + after, error=error)
             case Buried(error):
-                await self._store.keep(delivery, failed_at=self._clock(), error=error, unique_key=None)
+                await self.store.keep(delivery, failed_at=self.clock(), error=error, unique_key=None)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -36,27 +37,20 @@ class JobBuried(Exception):
     """What pgqueuer keeps of a job that is not run again."""
 
 
+@dataclass(frozen=True, slots=True)
 class PgqueuerWorker:
     """Keeps a lease on each job that it runs; a job that no worker knew for `unknown_after` is buried."""
 
-    def __init__(
-        self,
-        database_url: str,
-        jobs: Jobs,
-        *,
-        lease: timedelta = LEASE,
-        unknown_after: timedelta = UNKNOWN_AFTER,
-        pace: Pace = PACE,
-    ) -> None:
-        self._options = _connection(database_url)
-        self._jobs = jobs
-        self._lease = lease
-        self._pace = pace
-        self._unknown_after = unknown_after
+    database_url: str
+    jobs: Jobs
+    _: KW_ONLY
+    lease: timedelta = LEASE
+    unknown_after: timedelta = UNKNOWN_AFTER
+    pace: Pace = PACE
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and what then runs has ended. Cancelling this cancels what runs and puts it back."""
-        deliver = Deliveries(self._jobs, backoff=self._pace.backoff)
+        deliver = Deliveries(self.jobs, backoff=self.pace.backoff)
         # Cancelling pgqueuer itself would delete the jobs that run.
         await work_until(stop, partial(self._work, deliver), deliver)
 
@@ -70,30 +64,31 @@ class PgqueuerWorker:
                 await asyncio.wait_for(stopping.wait(), RESTART_SECONDS)
 
     async def _work_on_one_pool(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
-        async with asyncpg.create_pool(**self._options, min_size=0, max_size=POOL_SIZE, reset=_keep) as pool:
-            driver = PatientDriver(pool, self._options, stopping)
+        options = _connection(self.database_url)
+        async with asyncpg.create_pool(**options, min_size=0, max_size=POOL_SIZE, reset=_keep) as pool:
+            driver = PatientDriver(pool, options, stopping)
             queries = JobQueries(driver)
             manager = SlotManager(queries, wake=driver.wake)
-            for name in self._jobs:
+            for name in self.jobs:
                 manager.entrypoint(name, accepts_context=False, on_failure="hold")(_entrypoint(deliver))
             # pgqueuer sets its event itself when it gives up: it must not be ours.
             with forward(stopping, manager.shutdown):
                 async with cancel_on_exit(asyncio.create_task(self._keep_house(queries))):
                     await manager.run(
-                        dequeue_timeout=self._pace.poll,
+                        dequeue_timeout=self.pace.poll,
                         batch_size=BATCH,
                         shutdown_on_listener_failure=True,
-                        heartbeat_timeout=self._lease,
+                        heartbeat_timeout=self.lease,
                         log_aggregation_interval=timedelta(),  # its statistics serve nobody here
                     )
 
     async def _keep_house(self, queries: JobQueries) -> None:
         while True:
             try:
-                await queries.bury_unknown(list(self._jobs), after=self._unknown_after)
+                await queries.bury_unknown(list(self.jobs), after=self.unknown_after)
             except Exception as failure:  # noqa: BLE001  it can wait for the next time
                 logger.warning("housekeeping failed", error=type(failure).__name__)
-            await asyncio.sleep(min(HOUSEKEEPING_SECONDS, self._unknown_after.total_seconds()))
+            await asyncio.sleep(min(HOUSEKEEPING_SECONDS, self.unknown_after.total_seconds()))
 
 
 async def _keep(_: object) -> None:
