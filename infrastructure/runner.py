@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from application.ports import Clock
+from infrastructure.clock import utc_now
 from infrastructure.draining import forward, work_until
 from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Outcome, Pace, Stopped
 
@@ -43,7 +43,6 @@ class JobRunner:
     store: JobStore
     jobs: Jobs
     _: KW_ONLY
-    clock: Clock
     enqueued: asyncio.Event
     pace: Pace = PACE
 
@@ -73,7 +72,7 @@ class JobRunner:
 
     async def _claim(self) -> list[Delivery]:
         try:
-            return await self.store.claim(now=self.clock())
+            return await self.store.claim(now=utc_now())
         except Exception as failure:  # noqa: BLE001  the database may be away, locked or full: jobs wait until it is not
             logger.warning("jobs wait for the database", error=type(failure).__name__)
             return []
@@ -92,8 +91,8 @@ class JobRunner:
             case None:
                 await self.store.finish(delivery)
             case Stopped():
-                await self.store.keep(delivery, due_at=self.clock(), attempts=delivery.attempt - 1)
+                await self.store.keep(delivery, due_at=utc_now(), attempts=delivery.attempt - 1)
             case Again(error, after):
-                await self.store.keep(delivery, due_at=self.clock() + after, error=error)
+                await self.store.keep(delivery, due_at=utc_now() + after, error=error)
             case Buried(error):
-                await self.store.keep(delivery, failed_at=self.clock(), error=error, unique_key=None)
+                await self.store.keep(delivery, failed_at=utc_now(), error=error, unique_key=None)

@@ -14,11 +14,9 @@ from sqlalchemy import func, select, text
 
 from application.jobs import Job, JobRecords
 from application.ports import UnitOfWork
-from infrastructure.clock import utc_now
 from infrastructure.jobs import Jobs, Pace
 from infrastructure.memory.database import MemoryDatabase
-from infrastructure.memory.job_records import MemoryJobRecords
-from infrastructure.memory.jobs import MemoryJobStore
+from infrastructure.memory.jobs import MemoryJobRecords, MemoryJobStore
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
 from infrastructure.pgqueuer.records import PgqueuerJobTable
@@ -124,7 +122,7 @@ class Service:
 
 
 def _runner(store: JobStore, enqueued: asyncio.Event) -> Callable[[Jobs, Pace], Run]:
-    return lambda jobs, pace: JobRunner(store, jobs, clock=utc_now, enqueued=enqueued, pace=pace).run
+    return lambda jobs, pace: JobRunner(store, jobs, enqueued=enqueued, pace=pace).run
 
 
 @asynccontextmanager
