@@ -59,12 +59,12 @@ class Container(containers.DeclarativeContainer):
     )
     jobs_enqueued = providers.Singleton(asyncio.Event)
     on_jobs = jobs_enqueued.provided.set
-    own_queue = providers.Callable(imported, "sql.jobs", "SqlJobQueue")
+    embedded_queue = providers.Callable(imported, "sql.jobs", "SqlJobQueue")
     pgqueuer_queue = providers.Callable(imported, "pgqueuer.queue", "PgqueuerJobQueue")
     work = providers.Selector(
         settings.provided.database,
         memory=adapter("memory.unit_of_work", "MemoryUnitOfWork", memory_database, on_jobs=on_jobs),
-        sqlite=adapter("sql.unit_of_work", "SqlUnitOfWork", engines, jobs=own_queue, on_jobs=on_jobs),
+        sqlite=adapter("sql.unit_of_work", "SqlUnitOfWork", engines, jobs=embedded_queue, on_jobs=on_jobs),
         postgresql=adapter("sql.unit_of_work", "SqlUnitOfWork", engines, jobs=pgqueuer_queue, on_jobs=on_jobs),
     )
     known_jobs = providers.Callable(jobs, __self__)
@@ -83,12 +83,12 @@ class Container(containers.DeclarativeContainer):
         postgresql=adapter("pgqueuer.worker", "PgqueuerWorker", settings.provided.database_url, known_jobs),
     )
     scheduler = adapter("scheduler", "Scheduler", work, clock)
-    own_table = adapter("sql.job_records", "OwnJobTable")
+    embedded_table = adapter("sql.job_records", "EmbeddedJobTable")
     pgqueuer_table = adapter("pgqueuer.records", "PgqueuerJobTable")
     job_records = providers.Selector(
         settings.provided.database,
         memory=adapter("memory.jobs", "MemoryJobRecords", memory_database),
-        sqlite=adapter("sql.job_records", "SqlJobRecords", engines, own_table),
+        sqlite=adapter("sql.job_records", "SqlJobRecords", engines, embedded_table),
         postgresql=adapter("sql.job_records", "SqlJobRecords", engines, pgqueuer_table),
     )
     redis = adapter("redis.link", "RedisLink", settings.provided.redis_url)

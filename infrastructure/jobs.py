@@ -99,7 +99,7 @@ class Deliveries:
         try:
             return await running
         except asyncio.CancelledError:
-            logger.info("job stopped", **_names(delivery))
+            logger.info("job stopped", **_labels(delivery))
             return Stopped()
         finally:
             self._running.discard(running)
@@ -113,29 +113,29 @@ class Deliveries:
     async def _deliver(self, delivery: Delivery) -> Outcome:
         job = self._jobs.get(delivery.name)
         if job is None:
-            return bury(delivery, UNKNOWN_JOB)
+            return _bury(delivery, UNKNOWN_JOB)
         if delivery.attempt > MAX_DELIVERIES:
-            return bury(delivery, NEVER_RETURNED)
-        logger.debug("job started", **_names(delivery))
+            return _bury(delivery, NEVER_RETURNED)
+        logger.debug("job started", **_labels(delivery))
         JOB_ATTEMPTS.labels(delivery.name).inc()
         start = time.monotonic()
         error = await _error_of(job, delivery)
         duration = round(time.monotonic() - start, 3)
         JOB_SECONDS.labels(delivery.name).observe(duration)
         if error is None:
-            logger.info("job done", **_names(delivery), duration=duration)
+            logger.info("job done", **_labels(delivery), duration=duration)
             return None
         JOB_FAILURES.labels(delivery.name).inc()
-        logger.warning("job failed", **_names(delivery), duration=duration, error=error)
+        logger.warning("job failed", **_labels(delivery), duration=duration, error=error)
         return (
-            bury(delivery, error)
+            _bury(delivery, error)
             if delivery.attempt == MAX_DELIVERIES
             else Again(error, self._backoff(delivery.attempt))
         )
 
 
-def bury(delivery: Delivery, error: str) -> Buried:
-    logger.error("job buried", **_names(delivery), error=error)
+def _bury(delivery: Delivery, error: str) -> Buried:
+    logger.error("job buried", **_labels(delivery), error=error)
     return Buried(error)
 
 
@@ -155,5 +155,5 @@ async def _error_of(job: Job[...], delivery: Delivery) -> str | None:
     return None
 
 
-def _names(delivery: Delivery) -> dict[str, object]:
+def _labels(delivery: Delivery) -> dict[str, object]:
     return {"job": delivery.name, "id": delivery.id, "attempt": delivery.attempt}

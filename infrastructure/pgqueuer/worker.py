@@ -65,7 +65,7 @@ class PgqueuerWorker:
 
     async def _work_on_one_pool(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
         options = _connection(self.database_url)
-        async with asyncpg.create_pool(**options, min_size=0, max_size=POOL_SIZE, reset=_keep) as pool:
+        async with asyncpg.create_pool(**options, min_size=0, max_size=POOL_SIZE, reset=_no_reset) as pool:
             driver = PatientDriver(pool, options, stopping)
             queries = JobQueries(driver)
             manager = SlotManager(queries, wake=driver.wake)
@@ -91,7 +91,7 @@ class PgqueuerWorker:
             await asyncio.sleep(min(HOUSEKEEPING_SECONDS, self.unknown_after.total_seconds()))
 
 
-async def _keep(_: object) -> None:
+async def _no_reset(_: object) -> None:
     """Nothing here changes what a connection is set to; resetting it would be a round trip after each query."""
 
 

@@ -81,7 +81,7 @@ class SqlJobRecords:
                 return (await conn.execute(statement, values)).rowcount
 
 
-class OwnJobTable:
+class EmbeddedJobTable:
     """Of the embedded service. To claim a job is to count the delivery and forget when it was due."""
 
     _state = case(

@@ -23,7 +23,7 @@ from infrastructure.pgqueuer.records import PgqueuerJobTable
 from infrastructure.pgqueuer.worker import PgqueuerWorker
 from infrastructure.runner import JobRunner, JobStore
 from infrastructure.sql.engine import Engines, open_engines
-from infrastructure.sql.job_records import OwnJobTable, SqlJobRecords
+from infrastructure.sql.job_records import EmbeddedJobTable, SqlJobRecords
 from infrastructure.sql.jobs import SqlJobQueue, SqlJobStore
 from infrastructure.sql.tables import jobs as jobs_table
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
@@ -153,7 +153,7 @@ async def sqlite(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
 
     work = SqlUnitOfWork(engines, SqlJobQueue, on_jobs=enqueued.set)
     runner = _runner(SqlJobStore(engines), enqueued)
-    records, count = SqlJobRecords(engines, OwnJobTable()), select(func.count()).select_from(jobs_table)
+    records, count = SqlJobRecords(engines, EmbeddedJobTable()), select(func.count()).select_from(jobs_table)
     yield Service(work, records, runner, lambda: _number(engines, count), buried)
     await engines.aclose()
 

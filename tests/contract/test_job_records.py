@@ -16,7 +16,7 @@ from infrastructure.clock import utc_now
 from infrastructure.jobs import MAX_DELIVERIES
 from infrastructure.pgqueuer.records import PgqueuerJobTable
 from infrastructure.sql.engine import open_engines
-from infrastructure.sql.job_records import OwnJobTable, SqlJobRecords
+from infrastructure.sql.job_records import EmbeddedJobTable, SqlJobRecords
 from tests.contract.job_services import SOON, Service, memory, postgres, sqlite
 from tests.ports import free_port
 
@@ -238,8 +238,8 @@ CALLS: list[Callable[[JobRecords], Awaitable[object]]] = [
 ]
 
 
-@pytest.mark.parametrize("table", [OwnJobTable(), PgqueuerJobTable()], ids=["own", "pgqueuer"])
-async def test_a_database_that_is_away_is_said_to_be(table: OwnJobTable | PgqueuerJobTable) -> None:
+@pytest.mark.parametrize("table", [EmbeddedJobTable(), PgqueuerJobTable()], ids=["own", "pgqueuer"])
+async def test_a_database_that_is_away_is_said_to_be(table: EmbeddedJobTable | PgqueuerJobTable) -> None:
     engines = open_engines(f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/nothing", pool_size=1)
     records = SqlJobRecords(engines, table)
     for call in CALLS:
