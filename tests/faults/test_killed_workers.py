@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -45,7 +45,7 @@ class Jobs:
     mails: MailServer
     user: UserId
     environment: dict[str, str]
-    connection: "asyncpg.Connection[asyncpg.Record]"
+    database: "asyncpg.Pool[asyncpg.Record]"
     enqueued: int = 0
     interrupted: set[str] = field(default_factory=set)  # the keys of jobs that a kill met
     looking: list[asyncio.Task[None]] = field(default_factory=list)
@@ -77,17 +77,17 @@ class Jobs:
         self.looking.append(asyncio.create_task(look_again()))
 
     async def are_done(self) -> None:
-        while await self.connection.fetchval("SELECT count(*) FROM pgqueuer"):  # noqa: ASYNC110  a database sets no event
+        while await self.database.fetchval("SELECT count(*) FROM pgqueuer"):  # noqa: ASYNC110  a database sets no event
             await asyncio.sleep(0.05)
 
     async def _picked(self) -> set[tuple[int, str, str]]:
-        rows = await self.connection.fetch(PICKED)
+        rows = await self.database.fetch(PICKED)
         return {(row["id"], str(row["queue_manager_id"]), json.loads(row["payload"])[2]) for row in rows}
 
 
 @pytest.fixture
 async def jobs(tmp_path: Path, new_postgres_database: NewDatabase, redis_url: str) -> AsyncIterator[Jobs]:
-    async with new_postgres_database() as url, mail_server() as mails, _connected(url) as connection:
+    async with new_postgres_database() as url, mail_server() as mails, _connected(url) as database:
         engines = open_engines(url, pool_size=2)
         await upgrade(engines.write)
         work = SqlUnitOfWork(engines, PgqueuerJobQueue, on_jobs=lambda: None)
@@ -95,17 +95,14 @@ async def jobs(tmp_path: Path, new_postgres_database: NewDatabase, redis_url: st
             anna = await tx.users.add(User("anna", "anna@example.org", "no hash", utc_now()))
         environment = clean_environment() | at_scale(tmp_path, url, redis_url)
         environment |= {"TASKWELL_SMTP_URL": mails.url, "TASKWELL_MAIL_FROM": "tasks@example.org"}
-        yield Jobs(work, mails, anna.id, environment, connection)
+        yield Jobs(work, mails, anna.id, environment, database)
         await engines.aclose()
 
 
-@asynccontextmanager
-async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
-    try:
-        yield connection
-    finally:
-        await connection.close()
+def _connected(url: str) -> "asyncpg.Pool[asyncpg.Record]":
+    """A pool: who looks again does so beside the others."""
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return asyncpg.create_pool(address, min_size=0, max_size=2)
 
 
 async def _mails(jobs: Jobs, count: int, *, within: float) -> None:
@@ -135,7 +132,7 @@ async def test_of_killed_workers_no_mail_is_lost_and_none_repeated_but_those_a_k
     assert jobs.enqueued == JOBS_BETWEEN_KILLS * kills
     repeated = {key for (_, key), count in sent.items() if count > 1}
     assert repeated <= jobs.interrupted
-    assert await jobs.connection.fetchval("SELECT count(*) FROM pgqueuer") == 0
+    assert await jobs.database.fetchval("SELECT count(*) FROM pgqueuer") == 0
 
 
 async def test_a_worker_that_sleeps_past_its_lease_and_wakes_up_makes_no_second_mail_under_another_id(
