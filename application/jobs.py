@@ -55,8 +55,12 @@ JobState: TypeAlias = Literal["waiting", "running", "dead"]
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as an operator sees it. `error` is the type of what it raised last; `arguments` is JSON: those by position,
-    those by name, and the job's key. They may hold what users wrote."""
+    """A job as an operator sees it.
+
+    `attempts` is how often it was begun since it was enqueued or retried; one that was stopped does not count. `error`
+    is the type of what it raised last. `arguments` is JSON: those by position, those by name, and the job's key; they
+    may hold what users wrote.
+    """
 
     id: int
     name: str

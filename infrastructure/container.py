@@ -1,7 +1,6 @@
 """The object graph: the adapter behind each port, and every use case. The table of contents of the application."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
 from inspect import isclass
@@ -17,13 +16,13 @@ from infrastructure.log_notifier import LogNotifier
 from infrastructure.settings import Settings
 
 
-def lazy(place: str, name: str) -> Callable[..., Any]:
-    """Import an adapter when it is first built: what isn't chosen costs neither memory nor start-up time."""
+def adapter(place: str, name: str, *args: Any, **kwargs: Any) -> "providers.Singleton[Any]":
+    """One that is imported when it is first built: what isn't chosen costs neither memory nor start-up time."""
 
     def build(*args: Any, **kwargs: Any) -> Any:
         return imported(place, name)(*args, **kwargs)
 
-    return build
+    return providers.Singleton(build, *args, **kwargs)
 
 
 def imported(place: str, name: str) -> Any:
@@ -51,92 +50,69 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Object(utc_now)
 
     # --- the outside world
-    jobs_enqueued = providers.Singleton(asyncio.Event)
-    engines = providers.Singleton(
-        lazy("sql.engine", "open_engines"),
+    memory_database = adapter("memory.database", "MemoryDatabase")
+    engines = adapter(
+        "sql.engine",
+        "open_engines",
         settings.provided.database_url,
         pool_size=settings.provided.database_pool_size,
     )
-    memory_database = providers.Singleton(lazy("memory.database", "MemoryDatabase"))
+    jobs_enqueued = providers.Singleton(asyncio.Event)
+    on_jobs = jobs_enqueued.provided.set
+    embedded_queue = providers.Callable(imported, "sql.jobs", "SqlJobQueue")
+    pgqueuer_queue = providers.Callable(imported, "pgqueuer.queue", "PgqueuerJobQueue")
     work = providers.Selector(
         settings.provided.database,
-        memory=providers.Singleton(
-            lazy("memory.unit_of_work", "MemoryUnitOfWork"), memory_database, on_jobs=jobs_enqueued.provided.set
-        ),
-        sqlite=providers.Singleton(
-            lazy("sql.unit_of_work", "SqlUnitOfWork"),
-            engines,
-            jobs=providers.Callable(imported, "sql.jobs", "SqlJobQueue"),
-            on_jobs=jobs_enqueued.provided.set,
-        ),
-        postgresql=providers.Singleton(
-            lazy("sql.unit_of_work", "SqlUnitOfWork"),
-            engines,
-            jobs=providers.Callable(imported, "pgqueuer.queue", "PgqueuerJobQueue"),
-            on_jobs=jobs_enqueued.provided.set,
-        ),
+        memory=adapter("memory.unit_of_work", "MemoryUnitOfWork", memory_database, on_jobs=on_jobs),
+        sqlite=adapter("sql.unit_of_work", "SqlUnitOfWork", engines, jobs=embedded_queue, on_jobs=on_jobs),
+        postgresql=adapter("sql.unit_of_work", "SqlUnitOfWork", engines, jobs=pgqueuer_queue, on_jobs=on_jobs),
     )
+    known_jobs = providers.Callable(jobs, __self__)
     job_runner = providers.Selector(
         settings.provided.database,
-        memory=providers.Singleton(
-            lazy("runner", "JobRunner"),
-            providers.Singleton(lazy("memory.jobs", "MemoryJobStore"), memory_database),
-            providers.Callable(jobs, __self__),
-            clock=clock,
+        memory=adapter(
+            "runner",
+            "JobRunner",
+            adapter("memory.jobs", "MemoryJobStore", memory_database),
+            known_jobs,
             enqueued=jobs_enqueued,
         ),
-        sqlite=providers.Singleton(
-            lazy("runner", "JobRunner"),
-            providers.Singleton(lazy("sql.jobs", "SqlJobStore"), engines),
-            providers.Callable(jobs, __self__),
-            clock=clock,
-            enqueued=jobs_enqueued,
+        sqlite=adapter(
+            "runner", "JobRunner", adapter("sql.jobs", "SqlJobStore", engines), known_jobs, enqueued=jobs_enqueued
         ),
-        postgresql=providers.Singleton(
-            lazy("pgqueuer.worker", "PgqueuerWorker"),
-            settings.provided.database_url,
-            providers.Callable(jobs, __self__),
-        ),
+        postgresql=adapter("pgqueuer.worker", "PgqueuerWorker", settings.provided.database_url, known_jobs),
     )
-    scheduler = providers.Singleton(lazy("scheduler", "Scheduler"), work, clock)
+    scheduler = adapter("scheduler", "Scheduler", work, clock)
+    embedded_table = adapter("sql.job_records", "EmbeddedJobTable")
+    pgqueuer_table = adapter("pgqueuer.records", "PgqueuerJobTable")
     job_records = providers.Selector(
         settings.provided.database,
-        memory=providers.Singleton(lazy("memory.job_records", "MemoryJobRecords"), memory_database),
-        sqlite=providers.Singleton(
-            lazy("sql.job_records", "SqlJobRecords"),
-            engines,
-            providers.Singleton(lazy("sql.job_records", "OwnJobTable")),
-        ),
-        postgresql=providers.Singleton(
-            lazy("sql.job_records", "SqlJobRecords"),
-            engines,
-            providers.Singleton(lazy("pgqueuer.records", "PgqueuerJobTable")),
-        ),
+        memory=adapter("memory.jobs", "MemoryJobRecords", memory_database),
+        sqlite=adapter("sql.job_records", "SqlJobRecords", engines, embedded_table),
+        postgresql=adapter("sql.job_records", "SqlJobRecords", engines, pgqueuer_table),
     )
-    redis = providers.Singleton(lazy("redis.link", "RedisLink"), settings.provided.redis_url)
+    redis = adapter("redis.link", "RedisLink", settings.provided.redis_url)
     cache = providers.Selector(
         settings.provided.cache,
-        memory=providers.Singleton(lazy("memory.cache", "MemoryCache")),
-        redis=providers.Singleton(lazy("redis.cache", "RedisCache"), redis),
+        memory=adapter("memory.cache", "MemoryCache"),
+        redis=adapter("redis.cache", "RedisCache", redis),
     )
+    memory_rates = adapter("memory.rates", "MemoryRateStore")
     rate_store = providers.Selector(
         settings.provided.cache,
-        memory=providers.Singleton(lazy("memory.rates", "MemoryRateStore")),
-        redis=providers.Singleton(
-            lazy("redis.rates", "RedisRateStore"),
-            redis,
-            providers.Singleton(lazy("memory.rates", "MemoryRateStore")),
-            processes=settings.provided.workers,
-        ),
+        memory=memory_rates,
+        redis=adapter("redis.rates", "RedisRateStore", redis, memory_rates, processes=settings.provided.workers),
     )
     storage = providers.Selector(
         settings.provided.storage,
-        memory=providers.Singleton(lazy("memory.storage", "MemoryStorage"), clock),
-        filesystem=providers.Singleton(lazy("filesystem", "FilesystemStorage"), settings.provided.files_folder),
-        s3=providers.Singleton(
-            lazy("s3", "S3Storage"),
-            providers.Singleton(
-                lazy("s3_bucket", "Bucket"),
+        memory=adapter("memory.storage", "MemoryStorage", clock),
+        filesystem=adapter("filesystem", "FilesystemStorage", settings.provided.files_folder),
+        s3=adapter(
+            "s3",
+            "S3Storage",
+            adapter(
+                "s3_bucket",
+                "Bucket",
                 settings.provided.storage_url,
                 settings.provided.s3_endpoint_url,
                 settings.provided.s3_region,
@@ -145,16 +121,14 @@ class Container(containers.DeclarativeContainer):
             ),
         ),
     )
-    hasher = providers.Singleton(lazy("argon2", "Argon2PasswordHasher"))
-    tokens = providers.Singleton(lazy("jwt", "JwtTokens"), settings.provided.secret, clock)
+    hasher = adapter("argon2", "Argon2PasswordHasher")
+    tokens = adapter("jwt", "JwtTokens", settings.provided.secret, clock)
     authenticator = tokens
     notifier = providers.Selector(
         settings.provided.notifier,
         log=providers.Singleton(LogNotifier),
-        smtp=providers.Singleton(
-            lazy("smtp", "SmtpNotifier"),
-            settings.provided.smtp_url.get_secret_value.call(),
-            settings.provided.mail_from,
+        smtp=adapter(
+            "smtp", "SmtpNotifier", settings.provided.smtp_url.get_secret_value.call(), settings.provided.mail_from
         ),
     )
 

@@ -21,7 +21,6 @@ MAX_DELIVERIES = 5
 SLOTS = 8  # how many jobs of one kind a process runs at once; no kind can take those of another
 UNKNOWN_JOB = "unknown job"
 NEVER_RETURNED = "its process died each time"
-STOPPED = "stopped"
 REGULAR = frozenset(schedule.job.job_name for schedule in SCHEDULES)  # "job done" each minute tells nobody a thing
 
 Jobs: TypeAlias = Mapping[str, Job[...]]
@@ -41,6 +40,11 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The job goes back to the queue at once, and this delivery does not count: it has not failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """The job goes back to the queue for a while."""
 
@@ -55,7 +59,7 @@ class Buried:
     error: str
 
 
-Outcome: TypeAlias = Again | Buried | None  # None: done
+Outcome: TypeAlias = Stopped | Again | Buried | None  # None: done
 
 
 def pack(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
@@ -91,19 +95,19 @@ class Deliveries:
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         if self._stopped:
-            return Again(STOPPED, after=timedelta())
+            return Stopped()
         running = asyncio.create_task(self._deliver(delivery))
         self._running.add(running)
         try:
             return await running
         except asyncio.CancelledError:
-            logger.info("job stopped", **_names(delivery))
-            return Again(STOPPED, after=timedelta())
+            logger.info("job stopped", **_labels(delivery))
+            return Stopped()
         finally:
             self._running.discard(running)
 
     def stop(self) -> None:
-        """Cancel what runs and start no more: it comes back as `Again`, to be done by somebody else at once."""
+        """Cancel what runs and start no more: it comes back as `Stopped`, to be done by somebody else."""
         self._stopped = True
         for running in self._running:
             running.cancel()
@@ -111,10 +115,10 @@ class Deliveries:
     async def _deliver(self, delivery: Delivery) -> Outcome:
         job = self._jobs.get(delivery.name)
         if job is None:
-            return bury(delivery, UNKNOWN_JOB)
+            return _bury(delivery, UNKNOWN_JOB)
         if delivery.attempt > MAX_DELIVERIES:
-            return bury(delivery, NEVER_RETURNED)
-        logger.debug("job started", **_names(delivery))
+            return _bury(delivery, NEVER_RETURNED)
+        logger.debug("job started", **_labels(delivery))
         JOB_ATTEMPTS.labels(delivery.name).inc()
         start = time.monotonic()
         error = await _error_of(job, delivery)
@@ -122,19 +126,19 @@ class Deliveries:
         JOB_SECONDS.labels(delivery.name).observe(duration)
         if error is None:
             usual = delivery.name in REGULAR and delivery.attempt == 1
-            (logger.debug if usual else logger.info)("job done", **_names(delivery), duration=duration)
+            (logger.debug if usual else logger.info)("job done", **_labels(delivery), duration=duration)
             return None
         JOB_FAILURES.labels(delivery.name).inc()
-        logger.warning("job failed", **_names(delivery), duration=duration, error=error)
+        logger.warning("job failed", **_labels(delivery), duration=duration, error=error)
         return (
-            bury(delivery, error)
+            _bury(delivery, error)
             if delivery.attempt == MAX_DELIVERIES
             else Again(error, self._backoff(delivery.attempt))
         )
 
 
-def bury(delivery: Delivery, error: str) -> Buried:
-    logger.error("job buried", **_names(delivery), error=error)
+def _bury(delivery: Delivery, error: str) -> Buried:
+    logger.error("job buried", **_labels(delivery), error=error)
     return Buried(error)
 
 
@@ -154,5 +158,5 @@ async def _error_of(job: Job[...], delivery: Delivery) -> str | None:
     return None
 
 
-def _names(delivery: Delivery) -> dict[str, object]:
+def _labels(delivery: Delivery) -> dict[str, object]:
     return {"job": delivery.name, "id": delivery.id, "attempt": delivery.attempt}

@@ -2,15 +2,16 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from application.ports import Clock
+from infrastructure.clock import utc_now
 from infrastructure.draining import forward, work_until
-from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Outcome, Pace
+from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Outcome, Pace, Stopped
 
 PACE = Pace(poll=timedelta(seconds=1))  # how late a retry may start; what is enqueued starts at once
 
@@ -30,44 +31,39 @@ class JobStore(Protocol):
         """Forget the job: it is done."""
         ...
 
-    async def put_back(self, delivery: Delivery, error: str, *, due_at: datetime) -> None: ...
-
-    async def bury(self, delivery: Delivery, error: str, *, at: datetime) -> None:
-        """Keep the job, with the error but without its unique key, and don't claim it again."""
+    async def keep(self, delivery: Delivery, **changes: Any) -> None:
+        """Set `due_at`, to put the job back, or `failed_at`, to bury it; and what else there is to know of it."""
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class JobRunner:
     """Looks for work whenever `enqueued` is set, which each commit with a job in it does."""
 
-    def __init__(
-        self, store: JobStore, jobs: Jobs, *, clock: Clock, enqueued: asyncio.Event, pace: Pace = PACE
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._woken = enqueued
-        self._poll_seconds = pace.poll.total_seconds()
-        self._jobs = jobs
-        self._backoff = pace.backoff
+    store: JobStore
+    jobs: Jobs
+    _: KW_ONLY
+    enqueued: asyncio.Event
+    pace: Pace = PACE
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and what then runs has ended. Cancelling this cancels what runs and puts it back."""
-        deliver = Deliveries(self._jobs, backoff=self._backoff)
+        deliver = Deliveries(self.jobs, backoff=self.pace.backoff)
         await work_until(stop, partial(self._work, deliver), deliver)
 
     async def _work(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
         running: set[asyncio.Task[None]] = set()
         try:
-            with forward(stopping, self._woken):
+            with forward(stopping, self.enqueued):
                 while not stopping.is_set():
-                    self._woken.clear()
+                    self.enqueued.clear()
                     for delivery in await self._claim():
                         task = asyncio.create_task(self._run(deliver, delivery))
                         running.add(task)
                         task.add_done_callback(running.discard)
-                        task.add_done_callback(lambda _: self._woken.set())
+                        task.add_done_callback(lambda _: self.enqueued.set())
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), self._poll_seconds)
+                        await asyncio.wait_for(self.enqueued.wait(), self.pace.poll.total_seconds())
                 if running:
                     await asyncio.wait(running)
         finally:
@@ -76,7 +72,7 @@ class JobRunner:
 
     async def _claim(self) -> list[Delivery]:
         try:
-            return await self._store.claim(now=self._clock())
+            return await self.store.claim(now=utc_now())
         except Exception as failure:  # noqa: BLE001  the database may be away, locked or full: jobs wait until it is not
             logger.warning("jobs wait for the database", error=type(failure).__name__)
             return []
@@ -88,13 +84,15 @@ class JobRunner:
                 return await self._settle(delivery, outcome)
             except Exception as failure:  # noqa: BLE001  the job is kept until then, and not repeated for this
                 logger.warning("jobs wait for the database", error=type(failure).__name__)
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(self.pace.poll.total_seconds())
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         match outcome:
             case None:
-                await self._store.finish(delivery)
+                await self.store.finish(delivery)
+            case Stopped():
+                await self.store.keep(delivery, due_at=utc_now(), attempts=delivery.attempt - 1)
             case Again(error, after):
-                await self._store.put_back(delivery, error, due_at=self._clock() + after)
+                await self.store.keep(delivery, due_at=utc_now() + after, error=error)
             case Buried(error):
-                await self._store.bury(delivery, error, at=self._clock())
+                await self.store.keep(delivery, failed_at=utc_now(), error=error, unique_key=None)

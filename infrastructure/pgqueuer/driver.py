@@ -9,7 +9,6 @@ import asyncpg
 import structlog
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver, Relay
 from pgqueuer.domain.models import TableChangedEvent, utc_now
-from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import NotifyCallback
 from typing_extensions import override
 
@@ -29,15 +28,13 @@ logger = structlog.get_logger()
 T = TypeVar("T")
 
 
-def _changed(channel: str) -> str:
-    event = TableChangedEvent(
-        channel=Channel(channel),
-        sent_at=utc_now(),
-        type="table_changed_event",
-        operation="insert",
-        table=SETTINGS.queue_table,
-    )
-    return event.model_dump_json()
+_CHANGED = TableChangedEvent(
+    channel=SETTINGS.channel,
+    sent_at=utc_now(),
+    type="table_changed_event",
+    operation="insert",
+    table=SETTINGS.queue_table,
+).model_dump_json()
 
 
 class PatientDriver(AsyncpgPoolDriver):
@@ -49,7 +46,7 @@ class PatientDriver(AsyncpgPoolDriver):
         self._stopping = stopping
         self._listening = asyncio.Event()
         self._listener: asyncio.Task[None] | None = None
-        self._notify: Callable[[], None] | None = None
+        self._notify: NotifyCallback | None = None
 
     @override
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
@@ -67,7 +64,7 @@ class PatientDriver(AsyncpgPoolDriver):
 
     @override
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        self._notify = lambda: callback(_changed(channel))
+        self._notify = callback
         self._listener = asyncio.create_task(self._listen(channel, callback))
 
     @override
@@ -79,7 +76,7 @@ class PatientDriver(AsyncpgPoolDriver):
     def wake(self) -> None:
         """Make pgqueuer look for work, as if the table had changed."""
         if self._notify is not None:
-            self._notify()
+            self._notify(_CHANGED)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         waiting = False

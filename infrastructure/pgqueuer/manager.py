@@ -28,8 +28,7 @@ class SlotManager(QueueManager):
         self._queries = queries
         self._wake = wake
         self._kinds: dict[JobId, QueueEntrypoint] = {}
-        self._drained: Counter[QueueEntrypoint] = Counter()  # of these the last look left nothing that was due
-        self._woken = False
+        self._woken = False  # since the last look
         self.min_dequeue_poll_interval = LOST_CALL
 
     @override
@@ -41,7 +40,6 @@ class SlotManager(QueueManager):
             return
         slots = self._free_slots()
         jobs = await self._queries.claim(slots, self.queue_manager_id, lease=heartbeat_timeout) if slots else []
-        self._drained = slots - Counter(job.entrypoint for job in jobs)
         for job in jobs:
             self._kinds[job.id] = job.entrypoint
             yield job  # for each of these pgqueuer forgets one call to look
@@ -51,7 +49,7 @@ class SlotManager(QueueManager):
     def forget_job(self, job_id: JobId, context: Context, task: asyncio.Task[None]) -> None:
         """pgqueuer calls this once a job is over, however it ended."""
         super().forget_job(job_id, context, task)
-        if not self._woken and self._kinds.get(job_id) not in self._drained:
+        if not self._woken:
             self._woken = True
             self._wake()
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from infrastructure.jobs import UNKNOWN_JOB
 from infrastructure.pgqueuer.driver import AWAY
-from infrastructure.pgqueuer.schema import SETTINGS
+from infrastructure.pgqueuer.schema import NOTIFY, SETTINGS
 
 # As pgqueuer does it, but for a number of jobs of each kind; and `attempts` counts the deaths of workers too. pgqueuer
 # counts failures only, and would retry a job that kills its worker for ever.
@@ -50,6 +50,12 @@ WITH kind AS (
 SELECT * FROM claimed ORDER BY priority DESC, id
 """
 
+STOPPED = "stopped"
+_PUT_BACK = f"""
+WITH told AS ({NOTIFY})
+UPDATE pgqueuer SET status = 'queued', updated = now(), queue_manager_id = NULL WHERE id = $1 AND queue_manager_id = $2
+"""  # noqa: S608  nothing of a stranger's
+
 _NEXT_DUE_IN = """
 SELECT min(execute_after) - now() AS due_in FROM pgqueuer WHERE entrypoint = ANY($1::text[]) AND status = 'queued'
 """
@@ -57,7 +63,8 @@ SELECT min(execute_after) - now() AS due_in FROM pgqueuer WHERE entrypoint = ANY
 _BURY_UNKNOWN = """
 WITH unknown AS (
     SELECT id FROM pgqueuer
-    WHERE status IN ('queued', 'picked') AND entrypoint <> ALL($1::text[]) AND heartbeat < now() - $2::interval
+    WHERE status IN ('queued', 'picked') AND entrypoint <> ALL($1::text[])
+        AND greatest(heartbeat, execute_after) < now() - $2::interval
     FOR UPDATE SKIP LOCKED
 ), buried AS (
     UPDATE pgqueuer SET status = 'failed', updated = now(), queue_manager_id = NULL
@@ -88,7 +95,10 @@ class JobQueries(Queries):
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
         # pgqueuer would take a failure of this for one of the job, and its last: better to let its lease run out.
         with contextlib.suppress(*AWAY):
-            await super().retry_job(job, delay, traceback_record)
+            if traceback_record and traceback_record.exception_message == STOPPED:  # pgqueuer would count it
+                await self.driver.execute(_PUT_BACK, job.id, job.queue_manager_id)
+            else:
+                await super().retry_job(job, delay, traceback_record)
 
     async def claim(
         self, slots: Mapping[QueueEntrypoint, int], manager: QueueManagerId, *, lease: timedelta

@@ -18,3 +18,6 @@ SETTINGS = DBSettings(
     durability=Durability.durable,
     widen_id=True,
 )
+
+# Its trigger tells workers of what is inserted or deleted, even if that is nothing, and not of what is updated.
+NOTIFY = "DELETE FROM pgqueuer WHERE false"

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,10 +16,10 @@ from pgqueuer.core.tm import cancel_on_exit
 from sqlalchemy import make_url
 
 from infrastructure.draining import forward, work_until
-from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Pace
+from infrastructure.jobs import Again, Buried, Deliveries, Delivery, Jobs, Pace, Stopped
 from infrastructure.pgqueuer.driver import PatientDriver
 from infrastructure.pgqueuer.manager import SlotManager
-from infrastructure.pgqueuer.queries import JobQueries
+from infrastructure.pgqueuer.queries import STOPPED, JobQueries
 
 # A dead worker's job is taken over after at most LEASE + PACE.poll; pgqueuer renews a lease twice in its time.
 LEASE = timedelta(seconds=20)
@@ -45,27 +46,20 @@ def _is_news(record: logging.LogRecord) -> bool:
 logging.getLogger("pgqueuer").addFilter(_is_news)
 
 
+@dataclass(frozen=True, slots=True)
 class PgqueuerWorker:
     """Keeps a lease on each job that it runs; a job that no worker knew for `unknown_after` is buried."""
 
-    def __init__(
-        self,
-        database_url: str,
-        jobs: Jobs,
-        *,
-        lease: timedelta = LEASE,
-        unknown_after: timedelta = UNKNOWN_AFTER,
-        pace: Pace = PACE,
-    ) -> None:
-        self._options = _connection(database_url)
-        self._jobs = jobs
-        self._lease = lease
-        self._pace = pace
-        self._unknown_after = unknown_after
+    database_url: str
+    jobs: Jobs
+    _: KW_ONLY
+    lease: timedelta = LEASE
+    unknown_after: timedelta = UNKNOWN_AFTER
+    pace: Pace = PACE
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set and what then runs has ended. Cancelling this cancels what runs and puts it back."""
-        deliver = Deliveries(self._jobs, backoff=self._pace.backoff)
+        deliver = Deliveries(self.jobs, backoff=self.pace.backoff)
         # Cancelling pgqueuer itself would delete the jobs that run.
         await work_until(stop, partial(self._work, deliver), deliver)
 
@@ -79,33 +73,34 @@ class PgqueuerWorker:
                 await asyncio.wait_for(stopping.wait(), RESTART_SECONDS)
 
     async def _work_on_one_pool(self, deliver: Deliveries, stopping: asyncio.Event) -> None:
-        async with asyncpg.create_pool(**self._options, min_size=0, max_size=POOL_SIZE, reset=_keep) as pool:
-            driver = PatientDriver(pool, self._options, stopping)
+        options = _connection(self.database_url)
+        async with asyncpg.create_pool(**options, min_size=0, max_size=POOL_SIZE, reset=_no_reset) as pool:
+            driver = PatientDriver(pool, options, stopping)
             queries = JobQueries(driver)
             manager = SlotManager(queries, wake=driver.wake)
-            for name in self._jobs:
+            for name in self.jobs:
                 manager.entrypoint(name, accepts_context=False, on_failure="hold")(_entrypoint(deliver))
             # pgqueuer sets its event itself when it gives up: it must not be ours.
             with forward(stopping, manager.shutdown):
                 async with cancel_on_exit(asyncio.create_task(self._keep_house(queries))):
                     await manager.run(
-                        dequeue_timeout=self._pace.poll,
+                        dequeue_timeout=self.pace.poll,
                         batch_size=BATCH,
                         shutdown_on_listener_failure=True,
-                        heartbeat_timeout=self._lease,
+                        heartbeat_timeout=self.lease,
                         log_aggregation_interval=timedelta(),  # its statistics serve nobody here
                     )
 
     async def _keep_house(self, queries: JobQueries) -> None:
         while True:
             try:
-                await queries.bury_unknown(list(self._jobs), after=self._unknown_after)
+                await queries.bury_unknown(list(self.jobs), after=self.unknown_after)
             except Exception as failure:  # noqa: BLE001  it can wait for the next time
                 logger.warning("housekeeping failed", error=type(failure).__name__)
-            await asyncio.sleep(min(HOUSEKEEPING_SECONDS, self._unknown_after.total_seconds()))
+            await asyncio.sleep(min(HOUSEKEEPING_SECONDS, self.unknown_after.total_seconds()))
 
 
-async def _keep(_: object) -> None:
+async def _no_reset(_: object) -> None:
     """Nothing here changes what a connection is set to; resetting it would be a round trip after each query."""
 
 
@@ -113,6 +108,8 @@ def _entrypoint(deliver: Deliveries) -> AsyncEntrypoint:
     async def run(job: Job) -> None:
         """Raise `RetryRequested` or `JobBuried`, and nothing else: pgqueuer logs and keeps what it is told."""
         match await deliver(Delivery(job.id, job.entrypoint, (job.payload or b"").decode(), job.attempts + 1)):
+            case Stopped():
+                raise RetryRequested(reason=STOPPED)
             case Again(error, after):
                 raise RetryRequested(after, error)
             case Buried(error):

@@ -2,15 +2,28 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import FromClause, case, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    Boolean,
+    Executable,
+    FromClause,
+    RowMapping,
+    Select,
+    bindparam,
+    case,
+    delete,
+    false,
+    func,
+    select,
+    update,
+)
 
 from application.jobs import JobDepth, JobRecord, JobState
+from infrastructure.clock import utc_now
 from infrastructure.sql.away import away
 from infrastructure.sql.engine import Engines
-from infrastructure.sql.tables import jobs
+from infrastructure.sql.tables import UtcDateTime, jobs
 
 
 class JobTable(Protocol):
@@ -18,9 +31,12 @@ class JobTable(Protocol):
 
     @property
     def rows(self) -> FromClause: ...
-    async def retry(self, conn: AsyncConnection, job_ids: Sequence[int] | None) -> int: ...
-    async def purge(self, conn: AsyncConnection, dead_before: datetime) -> int: ...
-    async def prune(self, conn: AsyncConnection, before: datetime) -> None: ...
+    @property
+    def retry(self) -> Executable: ...  # :ids, or :all; :now
+    @property
+    def purge(self) -> Executable: ...  # :before
+    @property
+    def prune(self) -> Executable: ...  # :before
 
 
 class SqlJobRecords:
@@ -33,41 +49,39 @@ class SqlJobRecords:
         query = select(self._rows).order_by(self._rows.c.id).limit(limit)
         if state:
             query = query.where(self._rows.c.state == state)
-        with away():
-            async with self._engines.read.connect() as conn:
-                return [JobRecord(**row) for row in (await conn.execute(query)).mappings()]
+        return [JobRecord(**row) for row in await self._read(query)]
 
     async def find(self, job_id: int) -> JobRecord | None:
-        with away():
-            async with self._engines.read.connect() as conn:
-                found = await conn.execute(select(self._rows).where(self._rows.c.id == job_id))
-                row = found.mappings().first()
-        return JobRecord(**row) if row else None
+        found = await self._read(select(self._rows).where(self._rows.c.id == job_id))
+        return JobRecord(**found[0]) if found else None
 
     async def retry(self, job_ids: Sequence[int] | None = None) -> int:
-        with away():
-            async with self._engines.write.begin() as conn:
-                return await self._table.retry(conn, job_ids)
+        return await self._write(self._table.retry, all=job_ids is None, ids=[*(job_ids or ())], now=utc_now())
 
     async def purge(self, *, dead_before: datetime) -> int:
-        with away():
-            async with self._engines.write.begin() as conn:
-                return await self._table.purge(conn, dead_before)
+        return await self._write(self._table.purge, before=dead_before)
 
     async def prune(self, *, before: datetime) -> None:
-        with away():
-            async with self._engines.write.begin() as conn:
-                await self._table.prune(conn, before)
+        await self._write(self._table.prune, before=before)
 
     async def depths(self) -> Sequence[JobDepth]:
         kind = self._rows.c.name, self._rows.c.state
-        query = select(*kind, func.count(), func.min(self._rows.c.due_at)).group_by(*kind).order_by(*kind)
+        figures = func.count().label("count"), func.min(self._rows.c.due_at).label("oldest")
+        return [JobDepth(**row) for row in await self._read(select(*kind, *figures).group_by(*kind).order_by(*kind))]
+
+    async def _read(self, query: Select[Any]) -> Sequence[RowMapping]:
         with away():
             async with self._engines.read.connect() as conn:
-                return [JobDepth(*row) for row in await conn.execute(query)]
+                return [*(await conn.execute(query)).mappings()]
+
+    async def _write(self, statement: Executable, **values: object) -> int:
+        """Return how many rows it touched."""
+        with away():
+            async with self._engines.write.begin() as conn:
+                return (await conn.execute(statement, values)).rowcount
 
 
-class OwnJobTable:
+class EmbeddedJobTable:
     """Of the embedded service. To claim a job is to count the delivery and forget when it was due."""
 
     _state = case(
@@ -76,25 +90,15 @@ class OwnJobTable:
         else_="waiting",
     )
     rows: FromClause = select(
-        jobs.c.id,
-        jobs.c.name,
+        *jobs.c["id", "name", "attempts", "priority", "enqueued_at", "error", "arguments"],
         _state.label("state"),
-        jobs.c.attempts,
-        jobs.c.priority,
-        jobs.c.enqueued_at,
         func.coalesce(jobs.c.due_at, jobs.c.enqueued_at).label("due_at"),
-        jobs.c.error,
-        jobs.c.arguments,
     ).subquery("job")
-
-    async def retry(self, conn: AsyncConnection, job_ids: Sequence[int] | None) -> int:
-        again = update(jobs).where(jobs.c.failed_at.is_not(None)).values(attempts=0, failed_at=None, due_at=None)
-        if job_ids is not None:
-            again = again.where(jobs.c.id.in_(job_ids))
-        return (await conn.execute(again)).rowcount
-
-    async def purge(self, conn: AsyncConnection, dead_before: datetime) -> int:
-        return (await conn.execute(delete(jobs).where(jobs.c.failed_at < dead_before))).rowcount
-
-    async def prune(self, conn: AsyncConnection, before: datetime) -> None:
-        """Nothing is kept."""
+    retry = (
+        update(jobs)
+        .where(bindparam("all", type_=Boolean) | jobs.c.id.in_(bindparam("ids", expanding=True)))
+        .where(jobs.c.failed_at.is_not(None))
+        .values(attempts=0, failed_at=None, due_at=bindparam("now", type_=UtcDateTime))
+    )
+    purge = delete(jobs).where(jobs.c.failed_at < bindparam("before", type_=UtcDateTime))
+    prune = delete(jobs).where(false())  # nothing is kept of a job that is done

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -71,13 +72,7 @@ class SqlJobStore:
             await conn.execute(delete(jobs).where(jobs.c.id == delivery.id))
         self._claimed.discard(delivery.id)
 
-    async def put_back(self, delivery: Delivery, error: str, *, due_at: datetime) -> None:
-        await self._update(delivery, error=error, due_at=due_at)
-
-    async def bury(self, delivery: Delivery, error: str, *, at: datetime) -> None:
-        await self._update(delivery, error=error, failed_at=at, unique_key=None)
-
-    async def _update(self, delivery: Delivery, **values: object) -> None:
+    async def keep(self, delivery: Delivery, **changes: Any) -> None:
         async with self._engines.write.begin() as conn:
-            await conn.execute(update(jobs).where(jobs.c.id == delivery.id).values(**values))
+            await conn.execute(update(jobs).where(jobs.c.id == delivery.id).values(changes))
         self._claimed.discard(delivery.id)

@@ -15,7 +15,7 @@ from application.jobs import JobDepth
 from application.ports import DatabaseAway
 from infrastructure.jobs import Again, Deliveries, Delivery, pack
 from infrastructure.memory.database import MemoryDatabase
-from infrastructure.memory.job_records import MemoryJobRecords
+from infrastructure.memory.jobs import MemoryJobRecords
 from interfaces.http.exposition import exposition
 from tests.api.conftest import Api
 

@@ -14,18 +14,16 @@ from sqlalchemy import func, select, text
 
 from application.jobs import Job, JobRecords
 from application.ports import UnitOfWork
-from infrastructure.clock import utc_now
 from infrastructure.jobs import Jobs, Pace
 from infrastructure.memory.database import MemoryDatabase
-from infrastructure.memory.job_records import MemoryJobRecords
-from infrastructure.memory.jobs import MemoryJobStore
+from infrastructure.memory.jobs import MemoryJobRecords, MemoryJobStore
 from infrastructure.memory.unit_of_work import MemoryUnitOfWork
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
 from infrastructure.pgqueuer.records import PgqueuerJobTable
 from infrastructure.pgqueuer.worker import PgqueuerWorker
 from infrastructure.runner import JobRunner, JobStore
 from infrastructure.sql.engine import Engines, open_engines
-from infrastructure.sql.job_records import OwnJobTable, SqlJobRecords
+from infrastructure.sql.job_records import EmbeddedJobTable, SqlJobRecords
 from infrastructure.sql.jobs import SqlJobQueue, SqlJobStore
 from infrastructure.sql.tables import jobs as jobs_table
 from infrastructure.sql.unit_of_work import SqlUnitOfWork
@@ -124,7 +122,7 @@ class Service:
 
 
 def _runner(store: JobStore, enqueued: asyncio.Event) -> Callable[[Jobs, Pace], Run]:
-    return lambda jobs, pace: JobRunner(store, jobs, clock=utc_now, enqueued=enqueued, pace=pace).run
+    return lambda jobs, pace: JobRunner(store, jobs, enqueued=enqueued, pace=pace).run
 
 
 @asynccontextmanager
@@ -155,7 +153,7 @@ async def sqlite(request: pytest.FixtureRequest) -> AsyncIterator[Service]:
 
     work = SqlUnitOfWork(engines, SqlJobQueue, on_jobs=enqueued.set)
     runner = _runner(SqlJobStore(engines), enqueued)
-    records, count = SqlJobRecords(engines, OwnJobTable()), select(func.count()).select_from(jobs_table)
+    records, count = SqlJobRecords(engines, EmbeddedJobTable()), select(func.count()).select_from(jobs_table)
     yield Service(work, records, runner, lambda: _number(engines, count), buried)
     await engines.aclose()
 

@@ -112,6 +112,15 @@ async def test_a_job_of_an_unknown_name_is_buried(service: Service) -> None:
         await service.becomes(service.buried, [("nobody-knows-me", "unknown job")])
 
 
+async def test_a_job_of_an_unknown_name_is_left_alone_until_it_is_due(service: Service) -> None:
+    async with service.work.write() as tx:
+        await tx.jobs.configure(delay=timedelta(hours=1)).enqueue(Unknown)
+    async with service.running(Tell()):
+        await service.enqueue(Unknown)
+        await service.becomes(service.buried, [("nobody-knows-me", "unknown job")])
+    assert [job.state for job in await service.records.page()] == ["waiting", "dead"]
+
+
 async def test_a_job_has_one_key_at_all_its_deliveries_and_no_other_job_has_it(service: Service) -> None:
     ask = AskForKey(times=2)
     async with service.running(ask):
@@ -179,6 +188,22 @@ async def test_a_runner_that_has_no_more_time_puts_back_what_runs(service: Servi
         await service.becomes(service.stored, 0)
     assert (wait.calls, wait.ended) == (2, 1)
     assert await service.buried() == []
+
+
+async def test_to_be_put_back_is_no_failure(service: Service) -> None:
+    wait = Wait()
+    await service.enqueue(Wait)
+    for _ in range(MAX_DELIVERIES + 1):
+        async with service.running(wait) as runner:
+            await asyncio.wait_for(wait.started.get(), SOON)
+            runner.cancel()
+            await asyncio.wait({runner}, timeout=SOON)
+    (job,) = await service.records.page()
+    assert (job.state, job.attempts, job.error) == ("waiting", 0, None)
+    wait.may_end.set()
+    async with service.running(wait):
+        await service.becomes(service.stored, 0)
+    assert (wait.calls, wait.ended) == (MAX_DELIVERIES + 2, 1)
 
 
 async def test_nothing_that_a_job_was_given_or_raised_is_logged(

@@ -10,7 +10,6 @@ import structlog
 
 from application.notices import Mailing, MailTaskCreated, MailWelcome
 from domain.user import User
-from infrastructure.clock import utc_now
 from infrastructure.jobs import MAX_DELIVERIES, Jobs, Pace, job_key
 from infrastructure.memory.database import MemoryDatabase
 from infrastructure.memory.jobs import MemoryJobStore
@@ -42,7 +41,7 @@ async def sending(server: MailServer, database: MemoryDatabase) -> AsyncIterator
     work = MemoryUnitOfWork(database, on_jobs=woken.set)
     mailing = Mailing(work, SmtpNotifier(server.url, "tasks@example.org"), job_key, "http://localhost")
     jobs: Jobs = {"mail-welcome": MailWelcome(mailing), "mail-task-created": MailTaskCreated(mailing)}
-    runner = JobRunner(MemoryJobStore(database), jobs, clock=utc_now, enqueued=woken, pace=PACE)
+    runner = JobRunner(MemoryJobStore(database), jobs, enqueued=woken, pace=PACE)
     running = asyncio.create_task(runner.run(stop))
     try:
         yield work, await stored_user(work)

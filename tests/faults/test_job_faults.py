@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import make_url, text
 
-from infrastructure.clock import utc_now
 from infrastructure.enqueued import EnqueuedJobs
 from infrastructure.jobs import MAX_DELIVERIES, Jobs, Pace
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
@@ -73,7 +72,7 @@ async def _run_jobs(url: str, diary: Path) -> None:
         await PgqueuerWorker(url, jobs, lease=LEASE, pace=PACE).run(stop)
         return
     engines = open_engines(url, pool_size=1)
-    await JobRunner(SqlJobStore(engines), jobs, clock=utc_now, enqueued=asyncio.Event(), pace=PACE).run(stop)
+    await JobRunner(SqlJobStore(engines), jobs, enqueued=asyncio.Event(), pace=PACE).run(stop)
     await engines.aclose()
 
 

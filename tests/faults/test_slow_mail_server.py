@@ -15,7 +15,6 @@ from application.files import RemoveFileContents
 from application.notices import Mailing, MailTaskCompleted, MailTaskCreated, MailWelcome
 from application.ports import UnitOfWork
 from domain.user import User
-from infrastructure.clock import utc_now
 from infrastructure.jobs import SLOTS, Jobs, Pace, job_key
 from infrastructure.memory.storage import MemoryStorage
 from infrastructure.pgqueuer.queue import PgqueuerJobQueue
@@ -95,7 +94,7 @@ async def sqlite(tmp_path: Path, _: NewDatabase) -> AsyncIterator[Service]:
     engines, woken = open_engines(f"sqlite+aiosqlite:///{tmp_path / 'taskwell.db'}", pool_size=2), asyncio.Event()
     await upgrade(engines.write)
     work = SqlUnitOfWork(engines, SqlJobQueue, on_jobs=woken.set)
-    yield Service(work, lambda jobs: JobRunner(SqlJobStore(engines), jobs, clock=utc_now, enqueued=woken, pace=PACE))
+    yield Service(work, lambda jobs: JobRunner(SqlJobStore(engines), jobs, enqueued=woken, pace=PACE))
     await engines.aclose()
 
 

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from application.upkeep import PurgeExpired
 from infrastructure.memory.database import MemoryDatabase
-from infrastructure.memory.job_records import MemoryJobRecords
+from infrastructure.memory.jobs import MemoryJobRecords
 from tests.examples import NOON
 
 
