@@ -19,6 +19,8 @@ DATABASES: dict[str, Literal["memory", "sqlite", "postgresql"]] = {
     "postgresql+asyncpg": "postgresql",
 }
 
+LAST_PORT = 65_535
+
 
 def file_of(database_url: str) -> str:
     """Three slashes are before a relative path, four before an absolute one."""
@@ -30,13 +32,37 @@ def _database(url: str) -> str:
         raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
     if url.startswith("sqlite") and file_of(url) in {"", ":memory:"}:
         raise ValueError("must name a file; memory: is the database that forgets everything at its end")
+    if url.startswith("postgresql") and not _names_a_database(url):
+        form = "postgresql+asyncpg://user:password@host:port/name"
+        raise ValueError(f"must be such as {form}, special characters as %40")
     return url
+
+
+def _names_a_database(url: str) -> bool:
+    from sqlalchemy import exc, make_url  # noqa: PLC0415 # only who has PostgreSQL waits for it
+
+    try:
+        return (make_url(url).port or 0) <= LAST_PORT
+    except (ValueError, exc.ArgumentError):  # its text could show a part of the password
+        return False
 
 
 def _redis(url: str) -> str:
     if url and url.partition("://")[0] not in {"redis", "rediss", "unix"}:
         raise ValueError("must begin with redis://")
+    if url and not _names_a_redis(url):
+        raise ValueError("must be such as redis://user:password@host:port/0, special characters as %40")
     return url
+
+
+def _names_a_redis(url: str) -> bool:
+    from redis.connection import parse_url  # noqa: PLC0415 # only who has one waits for it
+
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]  # redis has no types here
+    except ValueError:  # likewise
+        return False
+    return True
 
 
 def _storage(url: str) -> str:
