@@ -80,16 +80,26 @@ class PgqueuerWorker:
             manager = SlotManager(queries, wake=driver.wake)
             for name in self.jobs:
                 manager.entrypoint(name, accepts_context=False, on_failure="hold")(_entrypoint(deliver))
-            # pgqueuer sets its event itself when it gives up: it must not be ours.
-            with forward(stopping, manager.shutdown):
-                async with cancel_on_exit(asyncio.create_task(self._keep_house(queries))):
-                    await manager.run(
-                        dequeue_timeout=self.pace.poll,
-                        batch_size=BATCH,
-                        shutdown_on_listener_failure=True,
-                        heartbeat_timeout=self.lease,
-                        log_aggregation_interval=timedelta(),  # its statistics serve nobody here
-                    )
+            managing = asyncio.create_task(self._manage(manager, queries, stopping))
+            try:
+                await asyncio.shield(managing)
+            finally:
+                if not managing.done():
+                    pool.terminate()  # or it would wait for the answers of a database that may hang
+                    managing.cancel()
+                    await asyncio.gather(managing, return_exceptions=True)
+
+    async def _manage(self, manager: SlotManager, queries: JobQueries, stopping: asyncio.Event) -> None:
+        # pgqueuer sets its event itself when it gives up: it must not be ours.
+        with forward(stopping, manager.shutdown):
+            async with cancel_on_exit(asyncio.create_task(self._keep_house(queries))):
+                await manager.run(
+                    dequeue_timeout=self.pace.poll,
+                    batch_size=BATCH,
+                    shutdown_on_listener_failure=True,
+                    heartbeat_timeout=self.lease,
+                    log_aggregation_interval=timedelta(),  # its statistics serve nobody here
+                )
 
     async def _keep_house(self, queries: JobQueries) -> None:
         while True:

@@ -1,6 +1,8 @@
 """Engines: fixed pools, timeouts on everything, reads without transactions, and SQLite made to keep its promises."""
 
+import asyncio
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5
+CLOSE_SECONDS = 1
 WAIT_FOR_A_CONNECTION_SECONDS = 5
 
 
@@ -22,8 +25,11 @@ class Engines:
     write: AsyncEngine
 
     async def aclose(self) -> None:
-        await self.read.dispose()
-        await self.write.dispose()
+        """Say goodbye on each connection, unless the database is too slow to listen."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.read.dispose()
+                await self.write.dispose()
 
 
 def open_engines(url: str, *, pool_size: int, statement_seconds: float | None = STATEMENT_SECONDS) -> Engines:

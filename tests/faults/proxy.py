@@ -4,11 +4,13 @@ import asyncio
 
 
 class Proxy:
-    """Between a client and a server: cut it, and the server is gone; open it again, and it is back."""
+    """Between a client and a server: cut it, and the server is gone; open it again, and it is back. Or let it hang."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self._ends: set[asyncio.StreamWriter] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
         self.port = 0
 
     async def open(self) -> None:
@@ -19,21 +21,26 @@ class Proxy:
         self._server.close()
         for end in self._ends:
             end.transport.abort()
+        self._flows.set()
         await self._server.wait_closed()
+
+    def hang(self) -> None:
+        """Connections are accepted, and nothing comes through any more."""
+        self._flows.clear()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(*self._target)
         self._ends |= {writer, there_writer}
-        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+        await asyncio.gather(self._pump(reader, there_writer), self._pump(there_reader, writer))
         self._ends -= {writer, there_writer}
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                await self._flows.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()

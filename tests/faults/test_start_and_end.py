@@ -8,9 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
+from tests.conftest import NewDatabase, execute
 from tests.e2e.service import Service, clean_environment
 from tests.e2e.started import TASKWELL, at_scale, embedded, migrate, started
+from tests.faults.proxy import Proxy
 
 SOON = 30
 
@@ -50,3 +53,34 @@ def test_a_port_in_use_is_told_and_exit_code_1(processes: str, request: pytest.F
     assert ended.returncode == 1
     assert b"address already in use" in ended.stderr.lower()
     assert b"Traceback" not in ended.stderr
+
+
+JOBS = """
+INSERT INTO pgqueuer (priority, status, entrypoint, payload)
+SELECT 0, 'queued', 'mail-welcome', convert_to('[[1], {}, "key"]', 'UTF8') FROM generate_series(1, 2000)
+"""
+
+
+@pytest.mark.parametrize(("command", "port"), [("serve", "TASKWELL_PORT"), ("worker", "TASKWELL_WORKER_PORT")])
+async def test_a_database_that_hangs_keeps_no_process_from_its_end(
+    command: str, port: str, request: pytest.FixtureRequest, tmp_path: Path, new_postgres_database: NewDatabase
+) -> None:
+    async with new_postgres_database() as database:
+        url = make_url(database)
+        proxy = Proxy(url.host or "", url.port or 0)
+        await proxy.open()
+        through = url.set(port=proxy.port).render_as_string(hide_password=False)
+        env = at_scale(tmp_path, through, request.getfixturevalue("redis_url"))
+        env |= {"TASKWELL_JOBS_IN_SERVER": "true", "TASKWELL_SHUTDOWN_SECONDS": "1"}
+        try:
+            await asyncio.to_thread(migrate, tmp_path, env)
+            async with Service(cwd=tmp_path, env=env, command=[*TASKWELL, command], port_setting=port) as service:
+                await execute(database, JOBS)
+                async with asyncio.timeout(SOON):
+                    while "job done" not in service.log():  # noqa: ASYNC110  another process sets no event
+                        await asyncio.sleep(0.02)
+                proxy.hang()
+                code, _ = await service.stop(within=10)
+        finally:
+            await proxy.cut()
+    assert code == 0
