@@ -35,6 +35,8 @@ def _database(url: str) -> str:
     if url.startswith("postgresql") and not _names_a_database(url):
         form = "postgresql+asyncpg://user:password@host:port/name"
         raise ValueError(f"must be such as {form}, special characters as %40")
+    if "sslmode=" in url.partition("?")[2]:
+        raise ValueError("has to say ssl= for sslmode=, such as ?ssl=require: that is what asyncpg knows")
     return url
 
 

@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
-from pydantic import ValidationError
 
 from infrastructure.settings import Settings
-from interfaces.cli.told import faults, show_table
+from interfaces.cli.told import UNREADABLE, faults, show_table
 
 if TYPE_CHECKING:
     from infrastructure.doctor.finding import Finding
@@ -26,7 +25,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="JSON, and nothi
     logs.configure(level="error", form="console")
     try:
         settings = Settings()
-    except ValidationError as error:
+    except UNREADABLE as error:
         mend = "see the table in the README"
         _tell([Finding("settings", "wrong", fault, mend) for fault in faults(error)], as_json=as_json)
     asyncio.run(_examine(settings, as_json=as_json))

@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from infrastructure.settings import Settings
 
+UNREADABLE = (ValidationError, UnicodeDecodeError)
+
 
 def read_settings() -> Settings:
     try:
         settings = Settings()
-    except ValidationError as error:
+    except UNREADABLE as error:
         for fault in faults(error):
             say(fault)
         raise typer.Exit(1) from None
@@ -24,8 +26,11 @@ def read_settings() -> Settings:
     return settings
 
 
-def faults(error: ValidationError) -> Iterator[str]:
+def faults(error: ValidationError | UnicodeDecodeError) -> Iterator[str]:
     """Each begins with the name of a setting, where there is one."""
+    if isinstance(error, UnicodeDecodeError):
+        yield ".env is not a text in UTF-8"
+        return
     for found in error.errors(include_input=False, include_url=False):
         name = "".join(f"TASKWELL_{str(part).upper()} " for part in found["loc"][:1])
         yield f"{name}{found['msg'].removeprefix('Value error, ')}"

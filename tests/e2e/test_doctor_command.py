@@ -53,3 +53,10 @@ def test_settings_that_are_refused_are_all_that_it_tells(tmp_path: Path) -> None
     assert [finding["what"].split()[0] for finding in answer["findings"]] == ["TASKWELL_PORT", "TASKWELL_WORKERS"]
     assert "s3cret" not in told.stdout
     assert doctor(tmp_path, {}, "--jsn").returncode == 2
+
+
+def test_settings_that_are_no_text_are_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"TASKWELL_MAIL_FROM=\xff")
+    told = doctor(tmp_path, {})
+    assert (told.returncode, told.stderr) == (1, "")
+    assert "\t.env is not a text in UTF-8\t" in told.stdout

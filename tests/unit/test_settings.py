@@ -11,6 +11,7 @@ WRONG = {
     "stats_ttl_seconds": 10**17,
     "database_url": "sqlite+aiosqlite:///:memory:",
 }
+SSLMODE = "postgresql+asyncpg://taskwell:s3cret@127.0.0.1/taskwell?sslmode=require"
 
 
 @pytest.mark.parametrize("name", WRONG)
@@ -55,3 +56,11 @@ def test_an_address_that_its_library_can_not_read_is_told_without_its_password(n
 )
 def test_an_address_that_its_library_can_read(name: str, url: str) -> None:
     assert getattr(Settings.model_validate({name: url, "secret_key": "x" * 40}), name) == url
+
+
+def test_what_other_libraries_call_sslmode_is_named() -> None:
+    with pytest.raises(ValidationError, match=r"\?ssl=require") as refused:
+        Settings.model_validate({"database_url": SSLMODE, "secret_key": "x" * 40})
+    assert "s3cret" not in str(refused.value)
+    right = SSLMODE.replace("sslmode", "ssl")
+    assert Settings.model_validate({"database_url": right, "secret_key": "x" * 40}).database_url == right
