@@ -1,10 +1,12 @@
 """Jobs in a table: the queue inside a transaction, and what the runner of an embedded service sees of it."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,18 +15,20 @@ from infrastructure.jobs import SLOTS, Delivery
 from infrastructure.sql.engine import Engines
 from infrastructure.sql.tables import jobs
 
-_due: ColumnElement[bool] = jobs.c.failed_at.is_(None) & (
-    jobs.c.due_at.is_(None) | (jobs.c.due_at <= bindparam("now", type_=jobs.c.due_at.type))
+# Kind by kind, each from the front of its queue, as the index has them: a look does not grow with what waits.
+FITTING = text(
+    """
+WITH RECURSIVE kind (name) AS (
+    SELECT min(name) FROM jobs UNION ALL
+    SELECT (SELECT min(name) FROM jobs WHERE name > kind.name) FROM kind WHERE kind.name IS NOT NULL
 )
-_claimed = jobs.c.id.in_(bindparam("claimed", expanding=True))
-_urgency = jobs.c.priority.desc(), jobs.c.id
-_place = func.row_number().over(partition_by=jobs.c.name, order_by=(_claimed.desc(), *_urgency))
-_queue = select(jobs.c.id, jobs.c.priority, _claimed.label("claimed"), _place.label("place")).where(_due).subquery()
-_FITTING = (
-    select(_queue.c.id)
-    .where(_queue.c.place <= SLOTS, ~_queue.c.claimed)
-    .order_by(_queue.c.priority.desc(), _queue.c.id)
+SELECT jobs.id, jobs.name FROM kind JOIN jobs ON jobs.id IN (
+    SELECT id FROM jobs AS job WHERE job.name = kind.name AND failed_at IS NULL AND (due_at IS NULL OR due_at <= :now)
+    AND id NOT IN :claimed ORDER BY priority DESC, id LIMIT :slots
 )
+ORDER BY jobs.priority DESC, jobs.id
+"""
+).bindparams(bindparam("now", type_=jobs.c.due_at.type), bindparam("claimed", expanding=True))
 _CLAIM = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
@@ -50,29 +54,40 @@ class SqlJobStore:
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
-        self._claimed: set[int] = set()
+        self._claimed: dict[int, str] = {}  # and their kinds
 
     async def claim(self, *, now: datetime) -> list[Delivery]:
+        looked_for = {"now": now, "claimed": list(self._claimed), "slots": SLOTS}
         async with self._engines.read.connect() as conn:  # so that an idle runner takes no write lock
-            fitting = await conn.scalars(_FITTING, {"now": now, "claimed": sorted(self._claimed)})
-        ids = [job_id for job_id in fitting if job_id not in self._claimed]
+            fitting = (await conn.execute(FITTING, looked_for)).all()
+        ids = self._take(fitting)
         if not ids:
             return []
-        self._claimed.update(ids)
         try:
             async with self._engines.write.begin() as conn:
                 deliveries = [Delivery(*row) for row in await conn.execute(_CLAIM, {"ids": ids})]
         except BaseException:  # nobody learns of these, so nobody would do them
-            self._claimed.difference_update(ids)
+            for job_id in ids:
+                del self._claimed[job_id]
             raise
         return sorted(deliveries, key=lambda delivery: ids.index(delivery.id))
+
+    def _take(self, fitting: Iterable[Row[int, str]]) -> list[int]:
+        """Those for which there is a slot."""
+        running, ids = Counter(self._claimed.values()), []
+        for job_id, kind in fitting:
+            if running[kind] < SLOTS and job_id not in self._claimed:
+                running[kind] += 1
+                self._claimed[job_id] = kind
+                ids.append(job_id)
+        return ids
 
     async def finish(self, delivery: Delivery) -> None:
         async with self._engines.write.begin() as conn:
             await conn.execute(delete(jobs).where(jobs.c.id == delivery.id))
-        self._claimed.discard(delivery.id)
+        self._claimed.pop(delivery.id, None)
 
     async def keep(self, delivery: Delivery, **changes: Any) -> None:
         async with self._engines.write.begin() as conn:
             await conn.execute(update(jobs).where(jobs.c.id == delivery.id).values(changes))
-        self._claimed.discard(delivery.id)
+        self._claimed.pop(delivery.id, None)

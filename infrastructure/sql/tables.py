@@ -202,4 +202,5 @@ jobs = _table(
     Column("error", String(200)),
     Column("enqueued_at", UtcDateTime, nullable=False, default=lambda: datetime.now(UTC)),
     Index("uq_jobs_unique_key", "unique_key", unique=True),
+    Index("ix_jobs_name_priority_id", "name", text("priority DESC"), "id"),
 )

@@ -47,12 +47,14 @@ def upgrade() -> None:
         )
         jobs.add_column(sa.Column("unique_key", sa.String(255)), insert_after="priority")
     op.create_index("uq_jobs_unique_key", "jobs", ["unique_key"], unique=True)
+    op.create_index("ix_jobs_name_priority_id", "jobs", ["name", sa.text("priority DESC"), "id"])
 
 
 def downgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
         op.execute("ALTER TABLE files ALTER COLUMN stored_name TYPE VARCHAR(255)")
     else:
+        op.drop_index("ix_jobs_name_priority_id", "jobs")
         op.drop_index("uq_jobs_unique_key", "jobs")
         with op.batch_alter_table("jobs", recreate="always", table_kwargs={"sqlite_autoincrement": True}) as jobs:
             jobs.drop_column("unique_key")
