@@ -25,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the unabridged fault suites")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests, and what they start, give way to the servers: on a busy machine these would be late, and seem dead."""
+    if not hasattr(config, "workerinput"):  # xdist's workers inherit it
+        keeper(config)
+        os.nice(5)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell each xdist worker where the keeper of the controlling process is."""
@@ -37,7 +44,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def keeper(config: pytest.Config) -> Keeper:
-    """The keeper of this run, started at the first call; it starts no server before a test wants one."""
+    """The keeper of this run; it starts no server before a test wants one."""
     if KEEPER not in config.stash:
         config.stash[KEEPER] = Keeper()
     return config.stash[KEEPER]
