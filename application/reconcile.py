@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from application.ports import Clock, FileStorage, StoredContent, UnitOfWork
 from domain.file import FileContentMissing, FileNotFound, TaskFile
+from domain.upload import SILENCE
 from domain.user import NotAuthenticated, UserId
 
 PAGE = 5000  # to list a part of a folder, all of it is read
@@ -112,9 +113,10 @@ class ReconcileFiles:
     async def __call__(
         self, *, fix: bool = True, belief: Belief = BY_ITSELF, looked: Looked = lambda at, of: None
     ) -> Findings:
-        long_ago = self.clock() - self.min_age
+        now = self.clock()
+        long_ago = now - self.min_age
         # First of all: what no upload and no record knows from here on will never be recorded.
-        abandoned = await self._abandon(long_ago, fix=fix)
+        abandoned = await self._abandon(now - max(self.min_age, SILENCE), fix=fix)
         compare = partial(_Comparison, self.work, self.storage, self.chronicle, long_ago, looked)
         findings = await compare({}).run()
         if fix and findings.left:
@@ -125,12 +127,12 @@ class ReconcileFiles:
             self.chronicle.finished(findings)
         return findings
 
-    async def _abandon(self, long_ago: datetime, *, fix: bool) -> int:
+    async def _abandon(self, unseen_since: datetime, *, fix: bool) -> int:
         if not fix:
             async with self.work.read() as tx:
-                return await tx.uploads.unseen(since=long_ago)
+                return await tx.uploads.unseen(since=unseen_since)
         async with self.work.write() as tx:
-            return await tx.uploads.abandon(unseen_since=long_ago)
+            return await tx.uploads.abandon(unseen_since=unseen_since)
 
     async def _recount(self, miscounted: Found, *, fix: bool) -> None:
         owner = UserId(0)

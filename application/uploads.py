@@ -24,7 +24,7 @@ from domain.file import (
 from domain.file_content import Inspection
 from domain.file_type import file_type
 from domain.task import TaskId
-from domain.upload import LEASE, Upload
+from domain.upload import LEASE, SILENCE, Upload
 from domain.user import UserId
 
 
@@ -106,7 +106,7 @@ class UploadFile:
 
     async def _renewed(self, upload: Upload, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Pass the chunks on, and renew the lease of the upload now and then."""
-        seen_at, often = upload.seen_at, min(LEASE, self.abandoned_after) / 3
+        seen_at, often = upload.seen_at, min(LEASE, max(self.abandoned_after, SILENCE)) / 3
         async for chunk in chunks:
             yield chunk
             if (now := self.clock()) - seen_at < often:

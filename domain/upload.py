@@ -9,6 +9,7 @@ from domain.errors import Unavailable
 from domain.task import TaskId
 from domain.user import UserId
 
+SILENCE = timedelta(seconds=1)  # no upload is given up after less, however soon stray bytes are
 LEASE = timedelta(seconds=60)  # without a sign of life for longer, an upload holds no room: its process may be dead
 
 

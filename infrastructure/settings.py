@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(default=10 * 1024 * 1024, ge=1)
     file_types: values.FileTypes = frozenset("jpg jpeg png gif webp pdf doc docx xlsx txt csv md".split())
     user_quota_bytes: int = Field(default=1024**3, ge=0)
-    reconcile_min_age_seconds: int = Field(default=900, ge=1, le=366 * 86_400)
+    reconcile_min_age_seconds: int = Field(default=900, ge=0, le=366 * 86_400)
     stats_ttl_seconds: int = Field(default=300, ge=1, le=366 * 86_400)
     rate_limits_enabled: bool = True
     limit_login: values.Rates = "5/minute;20/hour"

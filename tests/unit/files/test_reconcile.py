@@ -24,7 +24,7 @@ from application.reconcile import (
 from application.uploads import UploadFile
 from domain.file import TaskFile, stored_name
 from domain.task import Task, TaskId
-from domain.upload import Upload
+from domain.upload import SILENCE, Upload
 from tests.contract.contents import some
 from tests.examples import MINUTE, NOON, stored_file, stored_task, stored_user
 from tests.unit.files.parts import Sent, Storage, Work, files_of
@@ -185,6 +185,17 @@ async def test_what_is_young_or_known_is_left_alone(
     file = await upload(task.owner_id, task.id, sent)
     assert storage.names() == [young, file.stored_name]
     assert len(storage.drafts) == 1
+
+
+async def test_however_young_strays_may_be_an_upload_is_given_time_for_a_sign_of_life(
+    reconcile: ReconcileFiles, work: Work, storage: Aged, task: Task
+) -> None:
+    storage.now = NOON - SILENCE / 2
+    name, under_way = await stray(storage), await stray(storage)
+    async with work.write() as tx:
+        await tx.uploads.begin(Upload(under_way, task.owner_id, 1, storage.now), quota=10)
+    assert wrong(await replace(reconcile, min_age=timedelta())()) == {Wrong.STRAY: (1, 1)}
+    assert (storage.names(), name != under_way) == ([under_way], True)
 
 
 async def test_an_upload_that_nobody_has_heard_of_is_given_up_with_its_bytes(
