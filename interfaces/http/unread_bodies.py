@@ -46,7 +46,8 @@ class UnreadBodies:
                 MutableHeaders(scope=message)["Connection"] = "close"
             if message["type"] == "http.response.body" and closing and not message.get("more_body", False):
                 await send({**message, "more_body": True})
-                await _discard(receive)
+                if not _is_cancelled():  # then the server stops, and has no time for this
+                    await _discard(receive)
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
@@ -56,6 +57,11 @@ class UnreadBodies:
 def _has_body(scope: Scope) -> bool:
     headers = Headers(scope=scope)
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _discard(receive: Receive) -> None:
