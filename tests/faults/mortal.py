@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from uuid import uuid4
 
 import structlog
 
@@ -100,10 +101,11 @@ async def live(order: Order, countdown: Countdown | None) -> None:
 
 async def obey(order: Order, container: Container, countdown: Countdown | None) -> None:
     await container.storage().ping()
+    mark = f"{uuid4()}.none"
     async with container.work().write() as tx:  # what is opened once is open now
         await tx.stats.version(order.arguments[0])
-        await tx.jobs.enqueue(RemoveFileContents, [])
-    while await container.job_records().page():  # noqa: ASYNC110  a database sets no event
+        await tx.jobs.enqueue(RemoveFileContents, [mark])
+    while any(mark in job.arguments for job in await container.job_records().page()):  # noqa: ASYNC110  a database sets no event
         await asyncio.sleep(0.002)
     tell(sorted(int(thread.name) for thread in Path("/proc/self/task").glob("*")))
     sys.stdin.readline()
